@@ -1,0 +1,53 @@
+# Everything runs in .venv, which each target makes by itself from the exact pins in constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PYTEST := $(BIN)/pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check format bench-training clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
+
+# torch is named first and exactly, so that the resolver never considers another build of it.
+$(VENV)/.use: pyproject.toml constraints.txt
+	@echo "setting up $(VENV) (about a minute, once)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) "$$(grep -E '^torch==' constraints.txt)" --editable '.[all]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.use
+	@$(PIP) --editable '.[all,dev]'
+	@touch $@
+
+$(VENV)/.peers: $(VENV)/.use
+	@$(PIP) --editable '.[all,peers]'
+	@touch $@
+
+demo: $(VENV)/.use  ## unpruned and pruned CartPole policies side by side, with pictures
+	@$(BIN)/dspctl demo
+
+test: $(VENV)/.dev  ## the tests, one real training run among them
+	@$(PYTEST) -m "not slow"
+
+test-all: $(VENV)/.dev  ## the tests, slow training runs included
+	@$(PYTEST)
+
+check: $(VENV)/.dev  ## lint, types, import contracts, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(PYTEST) -m "not slow"
+
+format: $(VENV)/.dev  ## rewrite the code in the project's format
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and sbx
+	@$(BIN)/python -m dspctl.benchmarks.training
+
+clean:  ## remove the virtual environment and caches
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

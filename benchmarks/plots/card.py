@@ -1,0 +1,257 @@
+"""The unpruned and the pruned network side by side, with the figures that matter."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.benchmarks.plots.style import (
+    BLUE,
+    INK,
+    MUTED,
+    PAPER,
+    VERMILION,
+    new_figure,
+    save,
+    short_bytes,
+    short_time,
+    styled,
+)
+from dspctl.benchmarks.plots.weights import effective_weights
+from dspctl.runtime import Policy
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_GHOST = "#E4E8ED"
+_NODE_AREA = (16.0, 150.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One half of the card.
+
+    Attributes:
+        label: e.g. ``unpruned PPO``.
+        policy: what is drawn and counted.
+        episode_return: mean return, or None when it was not evaluated.
+        latency_ns: median latency, or None when it was not measured.
+    """
+
+    label: str
+    policy: Policy
+    episode_return: float | None = None
+    latency_ns: float | None = None
+
+
+@dataclass(frozen=True)
+class KeyFigure:
+    """One column of the table under the networks."""
+
+    name: str
+    before: str
+    after: str
+    change: str
+
+
+def plot_card(before: Side, after: Side, path: Path, *, title: str, note: str = "") -> Path:
+    """Draw two policies as nodes and edges, and a table of units, weights, bytes, return, latency.
+
+    Args:
+        before: the unpruned policy, left.
+        after: the compacted one, right.
+        path: the PNG to write.
+        title: the first line, e.g. the environment.
+        note: small print at the bottom: machine, backend, episodes.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+        WriteFailed: the file could not be written.
+    """
+    return save(card_figure(before, after, title=title, note=note), path)
+
+
+def key_figures(before: Side, after: Side) -> list[KeyFigure]:
+    """The table's columns; return and latency only where both sides have them."""
+    one, two = before.policy.counts, after.policy.counts
+    found = [
+        KeyFigure(
+            "hidden units",
+            f"{one.total_units}",
+            f"{two.total_units}",
+            f"{_removed(one.total_units, two.total_units)} removed",
+        ),
+        KeyFigure(
+            "weights",
+            f"{one.weights:,}",
+            f"{two.weights:,}",
+            f"{_removed(one.weights, two.weights)} removed",
+        ),
+        KeyFigure(
+            "parameter memory",
+            short_bytes(one.size_bytes),
+            short_bytes(two.size_bytes),
+            f"{_times(one.size_bytes / two.size_bytes)} smaller",
+        ),
+    ]
+    if before.episode_return is not None and after.episode_return is not None:
+        change = after.episode_return - before.episode_return
+        found.append(
+            KeyFigure(
+                "return",
+                _score(before.episode_return),
+                _score(after.episode_return),
+                "unchanged"
+                if _score(before.episode_return) == _score(after.episode_return)
+                else f"{change:+.3g}",
+            )
+        )
+    if before.latency_ns is not None and after.latency_ns is not None:
+        ratio = before.latency_ns / after.latency_ns
+        found.append(
+            KeyFigure(
+                "median latency",
+                short_time(before.latency_ns),
+                short_time(after.latency_ns),
+                f"{_times(ratio)} faster" if ratio >= 1 else f"{_times(1 / ratio)} slower",
+            )
+        )
+    return found
+
+
+def card_figure(before: Side, after: Side, *, title: str, note: str) -> "Figure":
+    """The picture of `plot_card`."""
+    from matplotlib.patches import FancyBboxPatch
+
+    with styled():
+        figure = new_figure(12, 6.75, layout=None)
+        figure.text(0.04, 0.925, title, fontsize=21, fontweight="bold", va="center")
+        ghosts = before.policy.counts.units
+        for side, left, color in ((before, 0.04, BLUE), (after, 0.525, VERMILION)):
+            axes = figure.add_axes((left, 0.26, 0.435, 0.60))
+            axes.set_axis_off()
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+            _draw_network(axes, side.policy, ghosts, color)
+            figure.text(left, 0.865, side.label, fontsize=13, fontweight="bold", color=color)
+            figure.text(left + 0.435, 0.865, _shape(side.policy), fontsize=13, color=MUTED, ha="right")
+        figure.add_artist(
+            FancyBboxPatch(
+                (0.04, 0.075),
+                0.92,
+                0.155,
+                boxstyle="round,pad=0,rounding_size=0.015",
+                mutation_aspect=12 / 6.75,
+                facecolor="#F5F7F9",
+                edgecolor="none",
+                transform=figure.transFigure,
+            )
+        )
+        _draw_table(figure, key_figures(before, after))
+        figure.text(0.04, 0.033, note, fontsize=8.5, color=MUTED, va="center")
+        return figure
+
+
+def _draw_network(axes: "Axes", policy: Policy, ghosts: Sequence[int], color: str) -> None:
+    """Nodes in columns, edges by weight; grey dots where the unpruned network had more units."""
+    from matplotlib.collections import LineCollection
+
+    sizes = [policy.layers[0].fan_in, *(layer.width for layer in policy.layers)]
+    columns = np.linspace(0.04, 0.96, len(sizes))
+    places = [_spread(size) for size in sizes]
+    if len(ghosts) == len(sizes) - 2:
+        for index, total in enumerate(ghosts, start=1):
+            if total > sizes[index]:
+                slots = _spread(total)
+                taken = np.abs(slots[:, None] - places[index][None, :]).argmin(axis=0)
+                places[index] = slots[taken]
+                free = np.delete(slots, taken)
+                axes.scatter(
+                    np.full(free.size, columns[index]), free, s=_area(total), color=_GHOST, lw=0
+                )
+    edges = sum(layer.weight.size for layer in policy.layers)
+    # Thousands of edges must be thin and pale to show a texture; a few must be seen one by one.
+    opacity = float(np.clip(14 / np.sqrt(edges), 0.09, 0.85))
+    for index, weight in enumerate(effective_weights(policy)):
+        strength = (weight / (weight.max() or 1.0)).ravel()
+        start = np.tile(np.stack([np.full(sizes[index], columns[index]), places[index]], 1), (sizes[index + 1], 1))
+        end = np.repeat(
+            np.stack([np.full(sizes[index + 1], columns[index + 1]), places[index + 1]], 1),
+            sizes[index],
+            axis=0,
+        )
+        order = np.argsort(strength)
+        axes.add_collection(
+            LineCollection(
+                np.stack([start, end], axis=1)[order],
+                colors=[color] * order.size,
+                alpha=opacity * (0.12 + 0.88 * strength[order]),
+                linewidths=0.25 + (2.2 if edges < 2_000 else 0.45) * strength[order],
+                zorder=1,
+            )
+        )
+    for index, place in enumerate(places):
+        inner = 0 < index < len(sizes) - 1
+        axes.scatter(
+            np.full(place.size, columns[index]),
+            place,
+            s=_area(place.size),
+            color=color if inner else INK,
+            edgecolor=PAPER,
+            linewidth=0.4 if place.size > 40 else 1.2,
+            zorder=3,
+            clip_on=False,
+        )
+
+
+def _draw_table(figure: "Figure", columns: Sequence[KeyFigure]) -> None:
+    width = 0.92 / len(columns)
+    for index, column in enumerate(columns):
+        center = 0.04 + width * (index + 0.5)
+        figure.text(center, 0.203, column.name, ha="center", va="center", color=MUTED, fontsize=10)
+        figure.text(center - 0.014, 0.152, column.before, ha="right", va="center", color=BLUE, fontsize=16)
+        figure.text(center, 0.152, "→", ha="center", va="center", color=MUTED, fontsize=13)
+        figure.text(
+            center + 0.014,
+            0.152,
+            column.after,
+            ha="left",
+            va="center",
+            color=VERMILION,
+            fontsize=16,
+            fontweight="bold",
+        )
+        figure.text(center, 0.102, column.change, ha="center", va="center", fontsize=10.5)
+
+
+def _spread(count: int) -> NDArray[np.float64]:
+    """Vertical places of *count* nodes, top first; few nodes stay together in the middle."""
+    reach = min(0.48, 0.055 * (count - 1))
+    return 0.5 + np.linspace(reach, -reach, count) if count > 1 else np.array([0.5])
+
+
+def _area(count: int) -> float:
+    return float(np.clip(1600 / count, *_NODE_AREA))
+
+
+def _shape(policy: Policy) -> str:
+    return "–".join(
+        str(size) for size in (policy.layers[0].fan_in, *(layer.width for layer in policy.layers))
+    )
+
+
+def _removed(before: int, after: int) -> str:
+    """Share gone, with as many digits as it takes not to read 100%."""
+    share = 100 * (1 - after / before)
+    return f"{share:.0f}%" if share < 99 else f"{share:.1f}%" if share < 99.9 else f"{share:.2f}%"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.2f}×" if ratio < 2 else f"{ratio:.1f}×" if ratio < 20 else f"{ratio:.0f}×"
+
+
+def _score(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.1f}"

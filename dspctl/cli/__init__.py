@@ -1,0 +1,1 @@
+"""The command line: it composes the parts and draws what they report; nothing else does."""

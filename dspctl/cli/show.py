@@ -1,0 +1,206 @@
+"""Everything that is drawn: tables, progress bars, and units turned into words.
+
+Results go to stdout, everything else to stderr, so that ``--json`` output can be piped. Values
+arrive in base units (seconds, nanoseconds, bytes, shares) and are formatted only here.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from dspctl.trainer import Progress as TrainProgress
+
+_LOG_SHARES = 10  # lines a long task prints where there is no terminal to draw a bar on
+
+
+def stdout() -> Console:
+    """A console for results; made on use, so that a redirected stream is honoured."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def stderr() -> Console:
+    """A console for progress, notes and problems."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def log_to_stderr() -> None:
+    """Print the library's warnings as plain sentences."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("dspctl: %(message)s"))
+    logger = logging.getLogger("dspctl")
+    logger.handlers = [handler]
+    logger.setLevel(logging.WARNING)
+
+
+# --- sentences ----------------------------------------------------------------------------
+
+
+def problem(sentence: str) -> None:
+    """Print why a command failed."""
+    stderr().print(Text("dspctl: ", style="bold red"), Text(sentence), sep="")
+
+
+def note(sentence: str) -> None:
+    """Print a remark that is not part of the result."""
+    stderr().print(Text(sentence, style="dim"))
+
+
+def next_command(command: str, why: str) -> None:
+    """Print the command that usually comes next."""
+    stdout().print(Text.assemble("next: ", (command, "bold cyan"), f"   # {why}"))
+
+
+def result_json(value: Any) -> None:
+    """Print *value* as JSON and nothing else; a NaN is refused, since JSON has none."""
+    typer.echo(json.dumps(value, indent=2, allow_nan=False))
+
+
+# --- values -------------------------------------------------------------------------------
+
+
+def count(value: int) -> str:
+    """``17920`` as ``17,920``."""
+    return f"{value:,}"
+
+
+def share(value: float) -> str:
+    """``0.9297`` as ``93.0%``."""
+    return f"{100 * value:.1f}%"
+
+
+def units(widths: Sequence[int]) -> str:
+    """``(9, 9)`` as ``9-9``."""
+    return "-".join(map(str, widths)) if widths else "no hidden layer"
+
+
+def size(value_bytes: float) -> str:
+    """``73700`` as ``73.7 kB``."""
+    return _scaled(value_bytes, (("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9)))
+
+
+def latency(value_ns: float) -> str:
+    """``4180`` as ``4.18 µs``."""
+    return _scaled(value_ns, (("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)))
+
+
+def duration(value_s: float) -> str:
+    """``73.2`` as ``1 min 13 s``."""
+    if value_s < 60:
+        return f"{value_s:.1f} s"
+    minutes, seconds = divmod(round(value_s), 60)
+    return f"{minutes} min {seconds:02d} s"
+
+
+def times(value: float) -> str:
+    """A ratio: ``14.23`` as ``14.2×``."""
+    return f"{value:.3g}×" if value < 1000 else f"{value:,.0f}×"
+
+
+def number(value: float | None) -> str:
+    """A return: one decimal, or a dash where there is none yet."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.1f}"
+
+
+def interval(low: float, high: float) -> str:
+    """A confidence interval: ``[498.1, 500.0]``."""
+    return f"[{number(low)}, {number(high)}]"
+
+
+def _scaled(value: float, scales: Sequence[tuple[str, float]]) -> str:
+    name, scale = next(
+        (entry for entry in reversed(scales) if abs(value) >= entry[1]), scales[0]
+    )
+    scaled = value / scale
+    digits = 0 if scale == 1.0 and float(scaled).is_integer() else 3
+    return f"{scaled:.0f} {name}" if digits == 0 or scaled >= 100 else f"{scaled:.{digits}g} {name}"
+
+
+# --- tables -------------------------------------------------------------------------------
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table whose first column is text and whose other columns are figures."""
+    grid = Table(title=title, title_justify="left", title_style="bold")
+    for index, column in enumerate(columns):
+        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        grid.add_row(*map(Text, row))
+    stdout().print(grid, soft_wrap=False)
+
+
+def facts(title: str, entries: Mapping[str, str]) -> None:
+    """Print names and values in two columns."""
+    grid = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, value in entries.items():
+        grid.add_row(Text(name), Text(value))
+    stdout().print(grid, soft_wrap=False)
+
+
+# --- progress -----------------------------------------------------------------------------
+
+
+@contextmanager
+def training_bar(title: str) -> Iterator[Callable[["TrainProgress"], None]]:
+    """Draw a training run; yields the callback that the trainer reports to."""
+
+    def line(report: "TrainProgress") -> str:
+        return (
+            f"return {number(report.episode_return)}  units {units(report.units)}  "
+            f"{count(round(report.steps_per_s))} steps/s  {report.phase}"
+        )
+
+    with task_bar(title) as advance:
+        yield lambda report: advance(report.steps, report.total_steps, line(report))
+
+
+@contextmanager
+def task_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Draw a task; yields ``advance(done, total, details)``.
+
+    A bar where stderr is a terminal, else a line at every tenth of the task.
+    """
+    console = stderr()
+    if not console.is_terminal:
+        yield _lines(console, title)
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:3.0f}%"),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[details]}"),
+        console=console,
+        refresh_per_second=4,  # each redraw takes the interpreter from the training loop
+    )
+    with bar:
+        task = bar.add_task(title, total=None, details="")
+
+        def advance(done: int, total: int, details: str) -> None:
+            bar.update(task, completed=min(done, total), total=total, details=details)
+
+        yield advance
+
+
+def _lines(console: Console, title: str) -> Callable[[int, int, str], None]:
+    printed = 0
+
+    def advance(done: int, total: int, details: str) -> None:
+        nonlocal printed
+        reached = _LOG_SHARES * done // max(total, 1)
+        if reached > printed:
+            printed = reached
+            console.print(Text(f"{title}: {min(100, 100 * done // total)}%  {details}".rstrip()))
+
+    return advance

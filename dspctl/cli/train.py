@@ -1,0 +1,147 @@
+"""``dspctl train``: a run from an environment id, every setting a flag."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+from dspctl.cli import show
+from dspctl.cli.interrupt import EXIT_INTERRUPTED, stop_on_signal
+from dspctl.cli.settings import settings_as_flags
+from dspctl.errors import ConfigProblem
+
+if TYPE_CHECKING:
+    from dspctl.trainer import Evaluation, Run, TrainConfig, TrainResult
+
+
+@settings_as_flags
+def train(
+    environment: Annotated[
+        Optional[str],
+        typer.Argument(metavar="ENV", help="Gymnasium environment id, such as CartPole-v1."),
+    ] = None,
+    output: Annotated[
+        Optional[Path],
+        typer.Option(
+            "--output", "-o", help="Run folder.", show_default="runs/ENV-METHOD-seedSEED"
+        ),
+    ] = None,
+    resume: Annotated[
+        Optional[Path],
+        typer.Option(metavar="RUN", help="Go on with a run, under its own settings."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the run folder.")] = False,
+    evaluation: Annotated[
+        bool, typer.Option("--eval/--no-eval", help="Evaluate the policy afterwards.")
+    ] = True,
+    episodes: Annotated[int, typer.Option(min=1, help="Episodes of that evaluation.")] = 100,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    **settings: Any,
+) -> None:
+    """Train a policy with PPO, pruning it on the way.
+
+    Settings that are not given come from the recipe of the environment. Ctrl-C writes a
+    checkpoint; [bold]--resume RUN[/bold] goes on from there.
+    """
+    from dspctl import trainer
+
+    if resume is not None:
+        _refuse_settings(environment, output, force, settings)
+        config, run = trainer.load_run(resume).config, resume
+    elif environment is None:
+        raise typer.BadParameter("name an environment, such as CartPole-v1, or pass --resume RUN")
+    else:
+        config = trainer.recipe(environment, **settings)
+        run = output or default_run(config)
+
+    title = f"{config.environment} {config.method}"
+    with stop_on_signal() as should_stop, show.training_bar(title) as on_progress:
+        result = trainer.train(
+            config,
+            run,
+            resume=resume is not None,
+            force=force,
+            on_progress=on_progress,
+            should_stop=should_stop,
+        )
+    if not result.finished:
+        show.note(f"stopped after {show.count(result.steps)} steps; a checkpoint is written")
+        show.next_command(f"dspctl train --resume {run}", "go on")
+        raise typer.Exit(EXIT_INTERRUPTED)
+
+    opened = trainer.load_run(run)
+    measured = _evaluate(opened, episodes) if evaluation else None
+    if json:
+        show.result_json(_json(opened, result, measured))
+    else:
+        show.facts(str(run), _summary(opened, result, measured))
+        show.next_command(f"dspctl compact {run} -o policy.safetensors", "a minimal dense network")
+
+
+def default_run(config: "TrainConfig") -> Path:
+    """Where a run goes when no folder is named."""
+    name = config.environment.replace("/", "-")
+    return Path("runs", f"{name}-{config.method}-seed{config.seed}")
+
+
+def _refuse_settings(
+    environment: str | None, output: Path | None, force: bool, settings: dict[str, Any]
+) -> None:
+    given = [f"--{name.replace('_', '-')}" for name, value in settings.items() if value is not None]
+    given += [name for name, value in (("--output", output), ("--force", force)) if value]
+    if environment is not None:
+        given.insert(0, environment)
+    if given:
+        raise ConfigProblem(
+            f"--resume goes on with the run's own settings: leave out {', '.join(given)}, or "
+            "start a new run"
+        )
+
+
+def _evaluate(run: "Run", episodes: int) -> "Evaluation":
+    from dspctl.trainer import evaluate
+
+    with show.task_bar(f"{run.config.environment} evaluation") as advance:
+        return evaluate(
+            run.policy().act,
+            run.config.environment,
+            episodes=episodes,
+            on_progress=lambda done, total: advance(done, total, "episodes"),
+        )
+
+
+def _sparsity(config: "TrainConfig", units: tuple[int, ...]) -> float:
+    return 1 - sum(units) / sum(config.hidden) if config.hidden else 0.0
+
+
+def _summary(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> dict[str, str]:
+    config = run.config
+    entries = {}
+    if measured is not None:
+        entries["return"] = (
+            f"{show.number(measured.mean)}  95% {show.interval(measured.ci_low, measured.ci_high)}"
+            f" over {measured.episodes} episodes"
+        )
+    entries["units"] = f"{show.units(result.units)} of {show.units(config.hidden)}"
+    entries["sparsity"] = f"{show.share(_sparsity(config, result.units))} of units"
+    entries["steps"] = show.count(result.steps)
+    entries["time"] = show.duration(result.seconds)
+    split = run.info.get("time_s", {})
+    if split:
+        entries["of which"] = ", ".join(f"{k} {show.duration(v)}" for k, v in split.items())
+    return entries
+
+
+def _json(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> dict[str, Any]:
+    return {
+        "run": str(run.path),
+        "environment": run.config.environment,
+        "method": run.config.method,
+        "seed": run.config.seed,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "time_s": run.info.get("time_s", {}),
+        "units": list(result.units),
+        "sparsity": _sparsity(run.config, result.units),
+        "evaluation": None if measured is None else measured.to_json(),
+    }

@@ -1,0 +1,138 @@
+"""Writing files so that a reader never sees half of one.
+
+Everything goes to a temporary name in the same folder, is flushed to the disk, and is then
+renamed into place, which POSIX makes atomic. A full disk or a kill leaves the old file intact.
+"""
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dspctl.errors import OutputExists, WriteFailed
+
+
+def check_output(path: Path, *, force: bool) -> None:
+    """Refuse to overwrite *path* unless *force* is set.
+
+    Raises:
+        OutputExists: the path exists and ``force`` is False.
+    """
+    if os.path.lexists(path) and not force:
+        raise OutputExists(f"{path} exists: choose another path, or pass --force to replace it")
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write *data* to *path* atomically and durably.
+
+    Raises:
+        WriteFailed: the disk is full or the folder cannot be written; the old file is intact.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as handle:
+            handle.write(data)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteFailed(
+            f"could not write {path} ({error.strerror or error}); what was there before is "
+            "untouched: free some space or choose another folder, then repeat the command"
+        ) from error
+    finally:
+        with suppress(OSError):  # gone already after the rename
+            temporary.unlink()
+    _sync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write *value* as indented JSON with a final newline, atomically; NaN is refused."""
+    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def sha256_of(path: Path) -> str:
+    """Hex SHA-256 of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterator[Path]:
+    """Yield a temporary sibling of *path* that is moved into place if the body succeeds.
+
+    On any exception the temporary folder is removed and *path* is as it was. Replacing a folder
+    takes two renames, because rename(2) cannot replace a non-empty one: a kill between them
+    leaves the old folder beside *path* under a name that ends in ``.old``.
+
+    Args:
+        path: where the folder shall stand.
+        force: replace what is there.
+        marker: with *force*, replace only an empty folder or one that holds a file of this name,
+            so that a mistyped path cannot delete somebody's data.
+
+    Raises:
+        OutputExists: *path* exists and ``force`` is False, or it lacks *marker*.
+        WriteFailed: the folder cannot be created, filled or moved.
+    """
+    check_output(path, force=force)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        _check_replaceable(path, marker)
+        temporary.mkdir(parents=True)
+        yield temporary
+        if os.path.lexists(path):
+            _replace_folder(temporary, path)
+        else:
+            temporary.rename(path)
+    except (OSError, WriteFailed) as error:
+        cause = error.__cause__ if isinstance(error, WriteFailed) else error
+        reason = getattr(cause, "strerror", None) or cause or error
+        raise WriteFailed(
+            f"could not write {path} ({reason}); what was there before is untouched: free some "
+            "space or choose another folder, then repeat the command"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(path.parent)
+
+
+def _check_replaceable(path: Path, marker: str | None) -> None:
+    if marker is None or not os.path.lexists(path) or (path / marker).is_file():
+        return
+    if not path.is_dir() or any(path.iterdir()):
+        raise OutputExists(
+            f"{path} holds no {marker}, so it was not written by this command and --force will "
+            "not delete it: choose another path"
+        )
+
+
+def _replace_folder(new: Path, path: Path) -> None:
+    old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    path.rename(old)
+    try:
+        new.rename(path)
+    except BaseException:
+        old.rename(path)
+        raise
+    # The new folder stands; failing to delete the old one must not look like a failure to write.
+    if old.is_dir() and not old.is_symlink():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            old.unlink()
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename in *folder* survive a power cut, where the file system supports it."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

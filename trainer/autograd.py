@@ -1,0 +1,122 @@
+"""The reference gradients: the same losses in torch, differentiated by autograd.
+
+``--update autograd`` trains with it; the tests hold `FusedGradients` against it. Parameters are
+torch views on the network's own flat vector, so nothing is copied back and forth.
+"""
+
+from typing import Any
+
+import torch
+
+from dspctl.errors import ConfigProblem
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.heads import Categorical, Gaussian, Head, Surrogate
+from dspctl.trainer.network import Network
+from dspctl.trainer.pruning.regularizers import Regularizer
+from dspctl.trainer.update import ActorBatch, CriticBatch
+
+
+class AutogradGradients:
+    """Gradients by torch; see `dspctl.trainer.update.Gradients`."""
+
+    def actor(
+        self,
+        actor: Network,
+        head: Head,
+        batch: ActorBatch,
+        config: TrainConfig,
+        regularizer: Regularizer | None,
+    ) -> tuple[Surrogate, float]:
+        """Gradient of Eq 13 with its sign turned."""
+        vector = _leaf(actor)
+        outputs = _forward(actor, vector, batch.observations)
+        extra = vector[actor.layout.extra_slice]
+        actions = torch.from_numpy(batch.actions)
+        distribution: torch.distributions.Distribution
+        if isinstance(head, Categorical):
+            distribution = torch.distributions.Categorical(logits=outputs)
+        elif isinstance(head, Gaussian):
+            normal = torch.distributions.Normal(outputs, extra.exp())
+            distribution = torch.distributions.Independent(normal, 1)
+        else:
+            raise ConfigProblem(f"autograd has no head {type(head).__name__}: pass --update fused")
+        log_ratio = distribution.log_prob(actions) - torch.from_numpy(batch.log_prob)
+        ratio, advantage = log_ratio.exp(), torch.from_numpy(batch.advantages)
+        low, high = 1 - config.clip_range, 1 + config.clip_range
+        surrogate = torch.min(ratio * advantage, ratio.clamp(low, high) * advantage).mean()
+        entropy = distribution.entropy().mean()
+        penalty = _penalty(actor, vector, config, regularizer)
+        (penalty - surrogate - config.entropy * entropy).backward()  # type: ignore[no-untyped-call]
+        _store(actor, vector)
+        scalars = Surrogate(
+            -float(surrogate),
+            float(entropy),
+            float((ratio - 1 - log_ratio).mean()),
+            float(((ratio - 1).abs() > config.clip_range).float().mean()),
+        )
+        return scalars, float(penalty)
+
+    def critic(
+        self,
+        critic: Network,
+        batch: CriticBatch,
+        config: TrainConfig,
+        regularizer: Regularizer | None,
+    ) -> float:
+        """Gradient of half the mean squared error (Eq 2)."""
+        vector = _leaf(critic)
+        values = _forward(critic, vector, batch.observations)[:, 0]
+        loss = (values - torch.from_numpy(batch.returns)).square().mean()
+        penalty = _penalty(critic, vector, config, regularizer)
+        (0.5 * loss + penalty).backward()
+        _store(critic, vector)
+        return float(loss)
+
+
+def _leaf(network: Network) -> torch.Tensor:
+    return torch.from_numpy(network.parameters).detach().requires_grad_()
+
+
+def _store(network: Network, vector: torch.Tensor) -> None:
+    if vector.grad is not None:
+        network.gradients[:] = vector.grad.numpy()
+
+
+def _weights(network: Network, vector: torch.Tensor) -> list[torch.Tensor]:
+    sizes = network.layout.sizes
+    return [
+        vector[where].view(sizes[layer + 1], sizes[layer])
+        for layer, where in enumerate(network.layout.weight_slices)
+    ]
+
+
+def _forward(network: Network, vector: torch.Tensor, observations: Any) -> torch.Tensor:
+    h = torch.from_numpy(observations)
+    activation = torch.tanh if network.activation == "tanh" else torch.relu
+    weights = _weights(network, vector)
+    for layer, weight in enumerate(weights):
+        where = network.layout.bias_slices[layer]
+        bias = None if where is None else vector[where]
+        h = torch.nn.functional.linear(h, weight, bias)
+        if layer < len(weights) - 1:
+            h = activation(h)
+    return h
+
+
+def _penalty(
+    network: Network,
+    vector: torch.Tensor,
+    config: TrainConfig,
+    regularizer: Regularizer | None,
+) -> torch.Tensor:
+    if regularizer is None:
+        return torch.zeros(())
+    if regularizer.name != "omega":
+        raise ConfigProblem(
+            f"autograd does not know the regulariser {regularizer.name!r}: pass --update fused"
+        )
+    total = torch.zeros(())
+    weights = _weights(network, vector)
+    for incoming, outgoing in zip(weights, weights[1:], strict=False):
+        total = total + (incoming.square().sum(1) * outgoing.square().sum(0)).sum()
+    return config.penalty * total

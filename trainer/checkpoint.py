@@ -1,0 +1,308 @@
+"""A run on disk: the only module that knows the files and keys of a run folder.
+
+========================  ===========================================================
+``config.json``           the resolved `TrainConfig`, whole
+``run.json``              status, versions, vector backend, seconds, where time went
+``metrics.jsonl``         one JSON object per iteration
+``tensorboard/``          the same figures as event files
+``checkpoint.safetensors``  the `TrainState`, replaced atomically
+``policy.safetensors``    the masked policy, written when training ends or stops
+``observations.safetensors``  raw observations of the last rollouts, for the proofs
+========================  ===========================================================
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load as tensors_from_bytes
+from safetensors.numpy import save as bytes_from_tensors
+
+from dspctl.errors import OutputExists, RunIncomplete, RunNotFound, RunVersion
+from dspctl.runtime import Policy, load_policy, save_policy
+from dspctl.runtime.files import write_bytes, write_json
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.environments import Task
+from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.state import Learner, TrainState
+
+SCHEMA = 1
+_STATE_KEY = "dspctl.state"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, opened for reading.
+
+    Attributes:
+        path: the folder.
+        config: its settings.
+        info: the contents of ``run.json``.
+    """
+
+    path: Path
+    config: TrainConfig
+    info: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        """True when training reached its last step."""
+        return bool(self.info["status"] == "finished")
+
+    def policy(self) -> Policy:
+        """The masked policy.
+
+        Raises:
+            RunIncomplete: training has not written one yet.
+        """
+        path = self.path / "policy.safetensors"
+        if not path.is_file():
+            raise RunIncomplete(
+                f"{self.path} has no policy yet, its training was cut off: go on with  "
+                f"dspctl train --resume {self.path}"
+            )
+        return load_policy(path)
+
+    def observations(self) -> NDArray[np.float32]:
+        """Raw observations recorded in training, float32 [n, obs_dim]; empty if there are none."""
+        path = self.path / "observations.safetensors"
+        size = self.policy().observation.size
+        if not path.is_file():
+            return np.empty((0, size), np.float32)
+        observations = _read_tensors(path)[0].get("observations")
+        if observations is None or observations.ndim != 2 or observations.shape[1] != size:
+            raise RunIncomplete(f"{path} is damaged: train again with --force")
+        return observations.astype(np.float32, copy=False)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """One record per finished iteration; a torn last line is left out."""
+        return _metric_rows(self.path / "metrics.jsonl")
+
+
+def load_run(path: Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        RunNotFound: there is no folder, or it is empty.
+        RunIncomplete: a file is missing or cut off.
+        RunVersion: written by another version of the format.
+    """
+    if not path.is_dir() or not any(path.iterdir()):
+        raise RunNotFound(
+            f"there is no run at {path}: start one with  dspctl train ENVIRONMENT -o {path}"
+        )
+    config, info = _read_json(path / "config.json"), _read_json(path / "run.json")
+    for name, content in (("config.json", config), ("run.json", info)):
+        if content.get("schema") != SCHEMA:
+            raise RunVersion(
+                f"{path / name} has run schema {content.get('schema')}, this dspctl reads "
+                f"{SCHEMA}: use the dspctl that wrote it, or train again with --force"
+            )
+    if not isinstance(config.get("config"), dict) or "status" not in info:
+        raise RunIncomplete(f"{path} is only half-written: train again with --force")
+    try:
+        settings = TrainConfig.from_json(config["config"])
+    except TypeError as error:
+        raise RunIncomplete(
+            f"{path / 'config.json'} lacks settings ({error}): train again with --force"
+        ) from error
+    return Run(path, settings, info)
+
+
+class RunFolder:
+    """A run folder, opened for writing by the training loop."""
+
+    def __init__(self, path: Path, config: TrainConfig, info: dict[str, Any]) -> None:
+        self.path = path
+        self.config = config
+        self.info = info
+
+    @classmethod
+    def create(
+        cls, path: Path, config: TrainConfig, info: dict[str, Any], *, force: bool
+    ) -> "RunFolder":
+        """Start a run in an empty or new folder.
+
+        Raises:
+            OutputExists: the folder holds something and ``force`` is False, or holds something
+                that is not a run.
+        """
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            if not force:
+                raise OutputExists(
+                    f"{path} exists: go on with  dspctl train --resume {path}  or replace it "
+                    "with --force"
+                )
+            if not (path / "config.json").is_file():
+                raise OutputExists(f"{path} is not a run, so it is not replaced: choose another")
+            shutil.rmtree(path)
+        folder = cls(path, config, {"schema": SCHEMA, "status": "running", **info})
+        write_json(path / "config.json", {"schema": SCHEMA, "config": config.to_json()})
+        folder.write_info()
+        return folder
+
+    @classmethod
+    def reopen(cls, path: Path, info: dict[str, Any]) -> "RunFolder":
+        """Go on with a run; raises as `load_run`."""
+        run = load_run(path)
+        return cls(path, run.config, {**run.info, **info, "status": "running"})
+
+    def write_info(self, **entries: Any) -> None:
+        """Merge *entries* into ``run.json``."""
+        self.info = {**self.info, **entries}
+        write_json(self.path / "run.json", self.info)
+
+    def write_policy(self, policy: Policy, observations: NDArray[np.float32]) -> None:
+        """Write the masked policy and the recorded observations."""
+        save_policy(policy, self.path / "policy.safetensors", force=True)
+        write_bytes(
+            self.path / "observations.safetensors",
+            bytes_from_tensors({"observations": np.ascontiguousarray(observations)}),
+        )
+
+    # --- the training state -------------------------------------------------------------
+
+    def save_state(self, state: TrainState) -> None:
+        """Replace the checkpoint atomically."""
+        tensors: dict[str, NDArray[Any]] = {
+            "observations.mean": state.observations.mean,
+            "observations.variance": state.observations.variance,
+            "returns.mean": state.scaler.moments.mean,
+            "returns.variance": state.scaler.moments.variance,
+        }
+        meta: dict[str, Any] = {
+            "schema": SCHEMA,
+            "iteration": state.iteration,
+            "steps": state.steps,
+            "seconds": state.seconds,
+            "environment_seed": state.environment_seed,
+            "observations.count": state.observations.count,
+            "returns.count": state.scaler.moments.count,
+            "rng": state.rng.bit_generator.state,
+        }
+        for name, learner in (("actor", state.actor), ("critic", state.critic)):
+            archive = learner.pruner.archive
+            archive.record(learner.network)
+            tensors |= {
+                f"{name}.archive": archive.parameters,
+                f"{name}.first": learner.optimiser.first,
+                f"{name}.second": learner.optimiser.second,
+            }
+            for layer, alive in enumerate(archive.alive):
+                tensors[f"{name}.alive.{layer}"] = alive.astype(np.int64)
+            meta[name] = {
+                "adam_steps": learner.optimiser.step_count,
+                "threshold": learner.pruner.threshold,
+                "rng": learner.rng.bit_generator.state,
+            }
+        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
+        data = bytes_from_tensors(contiguous, metadata={_STATE_KEY: json.dumps(meta)})
+        write_bytes(self.path / "checkpoint.safetensors", data)
+
+    def load_state(self, task: Task) -> TrainState:
+        """The state at the last checkpoint.
+
+        Raises:
+            RunIncomplete: there is no checkpoint, or it is cut off.
+        """
+        path = self.path / "checkpoint.safetensors"
+        if not path.is_file():
+            raise RunIncomplete(f"{self.path} has no checkpoint to resume from: use --force")
+        tensors, metadata = _read_tensors(path)
+        try:
+            meta = json.loads(metadata[_STATE_KEY])
+            state = TrainState.initial(self.config, task)
+            state.iteration, state.steps = meta["iteration"], meta["steps"]
+            state.seconds = meta["seconds"]
+            state.environment_seed = meta["environment_seed"]
+            state.rng.bit_generator.state = meta["rng"]
+            state.observations.mean = tensors["observations.mean"]
+            state.observations.variance = tensors["observations.variance"]
+            state.observations.count = meta["observations.count"]
+            state.scaler.moments.mean = tensors["returns.mean"]
+            state.scaler.moments.variance = tensors["returns.variance"]
+            state.scaler.moments.count = meta["returns.count"]
+            for name, learner in (("actor", state.actor), ("critic", state.critic)):
+                _restore(learner, name, tensors, meta[name])
+        except (KeyError, ValueError, TypeError, IndexError) as error:
+            raise RunIncomplete(
+                f"{path} is damaged ({type(error).__name__}: {error}): train again with --force"
+            ) from error
+        return state
+
+    def cut_metrics(self, iteration: int) -> None:
+        """Drop the records of iterations after the checkpoint; they will be made again."""
+        path = self.path / "metrics.jsonl"
+        rows = [row for row in _metric_rows(path) if row["iteration"] <= iteration]
+        write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+
+
+def _restore(
+    learner: Learner, name: str, tensors: dict[str, NDArray[Any]], meta: dict[str, Any]
+) -> None:
+    archive = learner.pruner.archive
+    network = learner.network
+    alive = [tensors[f"{name}.alive.{layer}"] for layer in range(len(archive.alive))]
+    keep = [
+        np.isin(np.arange(width), units)
+        for width, units in zip(archive.layout.sizes[1:-1], alive, strict=True)
+    ]
+    if tensors[f"{name}.archive"].shape != (archive.layout.length,):
+        raise ValueError(f"{name} has another number of parameters than its configuration")
+    archive.parameters[:] = tensors[f"{name}.archive"]
+    layout, survivors = Layout.select(archive.layout, keep)
+    archive.remove(survivors, keep)
+    learner.network = Network(layout, network.activation, archive.parameters[survivors])
+    learner.optimiser.restore(
+        tensors[f"{name}.first"], tensors[f"{name}.second"], meta["adam_steps"]
+    )
+    learner.pruner.threshold = meta["threshold"]
+    learner.rng.bit_generator.state = meta["rng"]
+
+
+def _metric_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break  # a kill tore the last line; everything before it is whole
+    return rows
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise RunIncomplete(
+            f"{path} is missing: this is no run, or it was cut off before it began; "
+            "train again with --force"
+        ) from error
+    except ValueError as error:
+        raise RunIncomplete(f"{path} is cut off or damaged: train again with --force") from error
+    if not isinstance(content, dict):
+        raise RunIncomplete(f"{path} is damaged: train again with --force")
+    return content
+
+
+def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    data = path.read_bytes()
+    try:
+        tensors = tensors_from_bytes(data)
+        header = int.from_bytes(data[:8], "little")
+        metadata = json.loads(data[8 : 8 + header]).get("__metadata__", {})
+    except (SafetensorError, ValueError) as error:
+        raise RunIncomplete(
+            f"{path} is cut off or damaged ({error}): train again with --force"
+        ) from error
+    return tensors, metadata
+
+
+

@@ -1,0 +1,136 @@
+"""How good a policy is: deterministic episodes in gymnasium, on seeds training never used."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.errors import ConfigProblem
+from dspctl.trainer.environments import describe, make
+
+# Training draws its environment seeds below 1e9, so no evaluation episode was ever trained on.
+EVALUATION_SEED = 2_000_000_000
+_LANES = 25
+_RESAMPLES = 10_000
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Returns of a deterministic policy.
+
+    Attributes:
+        environment: gymnasium id.
+        episodes: number of episodes.
+        seed: seed of the first episode; the others follow it one by one, so two policies
+            evaluated with the same seed meet the same starts.
+        mean: mean undiscounted return.
+        std: sample standard deviation over episodes.
+        ci_low: lower end of the mean's 95% bootstrap interval.
+        ci_high: upper end.
+        returns: every episode's return, in the order of the seeds.
+        lengths: every episode's length in steps.
+    """
+
+    environment: str
+    episodes: int
+    seed: int
+    mean: float
+    std: float
+    ci_low: float
+    ci_high: float
+    returns: tuple[float, ...]
+    lengths: tuple[int, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def evaluate(
+    act: Callable[[NDArray[np.float32]], NDArray[Any]],
+    environment: str,
+    *,
+    episodes: int = 100,
+    seed: int = EVALUATION_SEED,
+    on_progress: Callable[[int, int], None] | None = None,
+    record: list[NDArray[np.float32]] | None = None,
+) -> Evaluation:
+    """Run *episodes* episodes to their end and summarise their returns.
+
+    Args:
+        act: from raw observations float32 [batch, obs_dim] to environment actions; a `Runner` or
+            ``policy.act``.
+        environment: gymnasium id.
+        episodes: how many.
+        seed: seed of the first episode.
+        on_progress: called with (episodes finished, episodes).
+        record: if given, every batch of observations that was acted on is appended to it.
+
+    Raises:
+        ConfigProblem: *episodes* is below 1.
+        UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
+    """
+    if episodes < 1:
+        raise ConfigProblem(f"episodes must be at least 1, not {episodes}")
+    describe(environment)
+    lanes = [make(environment, disable_env_checker=True) for _ in range(min(_LANES, episodes))]
+    returns = np.zeros(episodes)
+    lengths = np.zeros(episodes, np.int64)
+    running = list(range(len(lanes)))  # the episode each lane plays
+    current = np.stack(
+        [np.asarray(lane.reset(seed=seed + k)[0], np.float32) for k, lane in enumerate(lanes)]
+    )
+    started, finished = len(lanes), 0
+    try:
+        while running:
+            if record is not None:
+                record.append(current.copy())
+            actions = act(current)
+            still = []
+            for row, episode in enumerate(running):
+                lane = lanes[row]
+                observation, reward, terminated, truncated, _ = lane.step(actions[row])
+                returns[episode] += float(reward)
+                lengths[episode] += 1
+                if terminated or truncated:
+                    finished += 1
+                    if on_progress is not None:
+                        on_progress(finished, episodes)
+                    if started == episodes:
+                        continue  # no episode is left for this lane
+                    observation, _ = lane.reset(seed=seed + started)
+                    running[row] = started
+                    started += 1
+                current[row] = observation
+                still.append(row)
+            if len(still) < len(running):
+                for row in set(range(len(running))) - set(still):
+                    lanes[row].close()
+                lanes = [lanes[row] for row in still]
+                running = [running[row] for row in still]
+                current = current[still]
+    finally:
+        for lane in lanes:
+            lane.close()
+    low, high = _bootstrap_mean(returns)
+    return Evaluation(
+        environment=environment,
+        episodes=episodes,
+        seed=seed,
+        mean=float(returns.mean()),
+        std=float(returns.std(ddof=1)) if episodes > 1 else 0.0,
+        ci_low=low,
+        ci_high=high,
+        returns=tuple(returns.tolist()),
+        lengths=tuple(int(length) for length in lengths),
+    )
+
+
+def _bootstrap_mean(values: NDArray[np.float64]) -> tuple[float, float]:
+    """95% percentile interval of the mean (Efron 1979), always the same for the same values."""
+    rng = np.random.default_rng(0)
+    picks = rng.integers(len(values), size=(_RESAMPLES, len(values)))
+    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,57 @@
+"""The table of methods: each is a point on the four axes, nothing more.
+
+To add one, write the piece that is new in its axis' module and a row here.
+"""
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from dspctl.errors import UnknownMethod
+from dspctl.trainer.pruning.regularizers import OmegaRegularizer, Regularizer
+from dspctl.trainer.pruning.saliency import Saliency, omega
+from dspctl.trainer.pruning.schedule import Curve, cubic
+
+Granularity = Literal["unit"]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A named choice on each axis.
+
+    Attributes:
+        summary: one line for help texts and tables.
+        regularizer: what is added to the loss, or None.
+        saliency: what ranks the units, or None for a method that removes nothing.
+        curve: how sparsity grows over the pruning phase.
+        granularity: what leaves as one.
+    """
+
+    summary: str
+    regularizer: Regularizer | None = None
+    saliency: Saliency | None = None
+    curve: Curve = cubic
+    granularity: Granularity = "unit"
+
+
+METHODS: dict[str, Method] = {
+    "ppo": Method("unpruned PPO"),
+    "dsp": Method(
+        "dynamic structured pruning: importance penalty, cubic schedule, whole units",
+        regularizer=OmegaRegularizer(),
+        saliency=omega,
+    ),
+}
+
+
+def method_named(name: str) -> Method:
+    """Look a method up.
+
+    Raises:
+        UnknownMethod: the message names the nearest and all known ones.
+    """
+    if name not in METHODS:
+        close = difflib.get_close_matches(name, METHODS, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UnknownMethod(f"there is no method {name!r}: {hint}known: {', '.join(METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,152 @@
+"""Removing units from a network while it trains: live compaction.
+
+The weights and Adam's moments shrink as units leave, so later updates are cheaper; an archive of
+the original size remembers every parameter's last value, from which the masked policy, original
+widths and 0/1 masks, is written.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.trainer.adam import Adam
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.pruning.methods import Method
+from dspctl.trainer.pruning.schedule import Schedule
+from dspctl.trainer.pruning.threshold import decide
+
+
+@dataclass(eq=False)
+class Archive:
+    """The network at its original size.
+
+    Attributes:
+        layout: the original layout.
+        parameters: float32 [n], the last value each parameter had.
+        positions: int64, where the alive parameters lie in ``parameters``.
+        alive: int64 per hidden layer, the original indices of the alive units.
+    """
+
+    layout: Layout
+    parameters: NDArray[np.float32]
+    positions: NDArray[np.int64]
+    alive: list[NDArray[np.int64]]
+
+    @classmethod
+    def of(cls, network: Network) -> "Archive":
+        """An archive of a network from which nothing was removed yet."""
+        return cls(
+            network.layout,
+            network.parameters.copy(),
+            np.arange(network.layout.length),
+            [np.arange(units) for units in network.hidden],
+        )
+
+    def record(self, network: Network) -> None:
+        """Take over the current values of the parameters that are alive."""
+        self.parameters[self.positions] = network.parameters
+
+    def remove(self, survivors: NDArray[np.int64], keep: list[NDArray[np.bool_]]) -> None:
+        """Note that only *survivors* of the alive parameters, and *keep* of the units, remain."""
+        self.positions = self.positions[survivors]
+        self.alive = [units[kept] for units, kept in zip(self.alive, keep, strict=True)]
+
+    def masks(self) -> list[NDArray[np.bool_]]:
+        """Bool [units] per hidden layer at its original width."""
+        return [
+            np.isin(np.arange(width), alive)
+            for width, alive in zip(self.layout.sizes[1:-1], self.alive, strict=True)
+        ]
+
+
+class Pruner:
+    """Applies a method's decisions to one network, step by step.
+
+    Attributes:
+        archive: the network at its original size.
+        threshold: the last pruning threshold (psi), or None before the first step.
+    """
+
+    def __init__(
+        self, method: Method, config: TrainConfig, network: Network, sparsity: float
+    ) -> None:
+        self.archive = Archive.of(network)
+        self.threshold: float | None = None
+        self._method, self._config = method, config
+        self._original_units = sum(network.hidden)
+        iterations = config.iterations
+        self.schedule = Schedule(
+            first=int(config.prune_start * iterations),
+            last=max(int(config.prune_start * iterations), int(config.prune_end * iterations) - 1),
+            every=config.prune_every,
+            initial=min(config.initial_sparsity, sparsity),
+            target=sparsity,
+            curve=method.curve,
+        )
+        self.active = method.saliency is not None and sparsity > 0
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the original hidden units that is gone."""
+        alive = sum(units.size for units in self.archive.alive)
+        return 1 - alive / self._original_units if self._original_units else 0.0
+
+    def scheduled(self, iteration: int) -> float:
+        """The sparsity that the schedule asks for at *iteration*, 0 for an unpruned network."""
+        return self.schedule.sparsity(iteration) if self.active else 0.0
+
+    def phase(self, iteration: int) -> str:
+        """``training`` before or without pruning, ``pruning``, or ``recovery`` after it."""
+        if not self.active or iteration < self.schedule.first:
+            return "training"
+        return "pruning" if iteration <= self.schedule.last else "recovery"
+
+    def step(
+        self,
+        iteration: int,
+        network: Network,
+        optimiser: Adam,
+        observations: NDArray[np.float32],
+    ) -> int:
+        """Prune if *iteration* is a pruning step; returns the number of units removed.
+
+        Args:
+            iteration: number of the current training iteration, from 0.
+            network: shrunk in place.
+            optimiser: its state shrinks alike.
+            observations: float32 [rows, in], recent inputs of the network, for the units' means.
+        """
+        saliency = self._method.saliency
+        if not self.active or saliency is None or not self.schedule.due(iteration):
+            return 0
+        config = self._config
+        keep, self.threshold = decide(
+            saliency(network.groups()),
+            sparsity=self.schedule.sparsity(iteration),
+            original_units=self._original_units,
+            floor=config.floor,
+            reading=config.threshold,
+            ranking=config.ranking,
+        )
+        removed = sum(int((~kept).sum()) for kept in keep)
+        if removed:
+            if config.fold_means and config.biases:
+                self._fold_means(network, keep, observations)
+            self.archive.record(network)
+            survivors = network.shrink(keep)
+            optimiser.shrink(survivors)
+            self.archive.remove(survivors, keep)
+        return removed
+
+    @staticmethod
+    def _fold_means(
+        network: Network, keep: list[NDArray[np.bool_]], observations: NDArray[np.float32]
+    ) -> None:
+        """Give the next layer what it received from the leaving units on average."""
+        means = network.mean_activations(observations)
+        for layer, kept in enumerate(keep):
+            bias = network.biases[layer + 1]
+            if bias is not None and not kept.all():
+                bias += network.weights[layer + 1][:, ~kept] @ means[layer][~kept]

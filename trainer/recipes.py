@@ -1,0 +1,73 @@
+"""Settings that are known to work, per environment; anything else gets the default of its kind.
+
+Returns that each recipe reached are in ``docs/recipes.md``.
+"""
+
+from typing import Any
+
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.environments import describe
+from dspctl.trainer.pruning import method_named
+
+_DISCRETE: dict[str, Any] = {
+    "steps": 500_000,
+    "environments": 16,
+    "rollout_steps": 128,
+    "epochs": 6,
+    "entropy": 0.01,
+}
+_CONTINUOUS: dict[str, Any] = {
+    "steps": 1_000_000,
+    "environments": 16,
+    "rollout_steps": 256,
+    "epochs": 10,
+}
+_LANDER: dict[str, Any] = {
+    "steps": 1_000_000,
+    "environments": 16,
+    "rollout_steps": 256,
+    "epochs": 4,
+    "gamma": 0.999,
+    "gae_lambda": 0.98,
+    "entropy": 0.01,
+    "target_kl": 0.0,
+}
+
+RECIPES: dict[str, dict[str, Any]] = {
+    "CartPole-v1": {
+        "steps": 200_000,
+        "environments": 8,
+        "rollout_steps": 128,
+        "epochs": 10,
+        "normalize_observations": False,
+        "normalize_rewards": False,
+        "target_kl": 0.0,
+    },
+    "LunarLander-v3": _LANDER,
+    "LunarLanderContinuous-v3": {**_LANDER, "entropy": 0.0, "epochs": 10, "target_kl": 0.02},
+    "Hopper-v5": {"steps": 1_000_000, **_CONTINUOUS},
+    "Walker2d-v5": {**_CONTINUOUS, "steps": 2_000_000},
+}
+
+# What a method changes in every recipe. The rate is held while units leave, so that what is left
+# can still adapt, and falls to 0 over the recovery.
+_METHOD_SETTINGS: dict[str, dict[str, Any]] = {
+    "dsp": {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.6},
+}
+
+
+def recipe(environment: str, **overrides: Any) -> TrainConfig:
+    """The settings for *environment*, with *overrides* on top; an override of None is ignored.
+
+    Raises:
+        UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
+        UnknownMethod: no such pruning method.
+        ConfigProblem: a setting is out of range, or the combination cannot work.
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    method = given.get("method", TrainConfig.method)
+    method_named(method)
+    task = describe(environment)
+    base = RECIPES.get(environment, _DISCRETE if task.discrete else _CONTINUOUS)
+    settings = {**base, **_METHOD_SETTINGS.get(method, {}), **given}
+    return TrainConfig.from_json({"environment": environment, **settings})

@@ -1,0 +1,220 @@
+"""The PPO update of one rollout: plain functions, hand-derived gradients.
+
+Actor and critic share no parameter, so each has its own function, its own minibatch order and its
+own thread (``docs/decisions/0003``). The gradient of one minibatch comes from a `Gradients`
+kernel: `FusedGradients` here, or the torch reference in :mod:`dspctl.trainer.autograd`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.trainer.adam import Adam
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.heads import Head, Surrogate
+from dspctl.trainer.network import Network
+from dspctl.trainer.pruning.regularizers import Regularizer
+
+Vector = NDArray[np.float32]
+Matrix = NDArray[np.float32]
+
+
+class ActorBatch(NamedTuple):
+    """What the actor learns from; every row is one valid transition.
+
+    Attributes:
+        observations: float32 [rows, obs_dim], normalised.
+        actions: int64 [rows] or float32 [rows, action_dim].
+        log_prob: float32 [rows], of the actions when they were taken.
+        advantages: float32 [rows].
+    """
+
+    observations: Matrix
+    actions: NDArray[Any]
+    log_prob: Vector
+    advantages: Vector
+
+
+class CriticBatch(NamedTuple):
+    """What the critic learns from.
+
+    Attributes:
+        observations: float32 [rows, obs_dim], normalised.
+        returns: float32 [rows], advantage plus value: the regression target (Eq 2).
+    """
+
+    observations: Matrix
+    returns: Vector
+
+
+class ActorStats(NamedTuple):
+    """Means over the minibatches of one actor update."""
+
+    policy_loss: float
+    entropy: float
+    kl: float
+    clip_fraction: float
+    penalty: float
+    epochs: int
+
+
+class Gradients(Protocol):
+    """Fills a network's ``gradients`` for one minibatch."""
+
+    def actor(
+        self,
+        actor: Network,
+        head: Head,
+        batch: ActorBatch,
+        config: TrainConfig,
+        regularizer: Regularizer | None,
+    ) -> tuple[Surrogate, float]:
+        """Gradient of Eq 13 with its sign turned; returns scalars and the penalty's value."""
+        ...
+
+    def critic(
+        self,
+        critic: Network,
+        batch: CriticBatch,
+        config: TrainConfig,
+        regularizer: Regularizer | None,
+    ) -> float:
+        """Gradient of half the mean squared error (Eq 2); returns the mean squared error."""
+        ...
+
+
+class FusedGradients:
+    """Forward, loss and backward in NumPy, without a graph."""
+
+    def actor(
+        self,
+        actor: Network,
+        head: Head,
+        batch: ActorBatch,
+        config: TrainConfig,
+        regularizer: Regularizer | None,
+    ) -> tuple[Surrogate, float]:
+        """See `Gradients.actor`."""
+        outputs = actor.forward(batch.observations)
+        scalars, d_outputs, d_extra = head.surrogate(
+            outputs,
+            actor.extra,
+            batch.actions,
+            batch.log_prob,
+            batch.advantages,
+            clip_range=config.clip_range,
+            entropy_weight=config.entropy,
+        )
+        actor.backward(d_outputs)
+        actor.extra_gradients[:] = d_extra
+        return scalars, _penalise(actor, config, regularizer)
+
+    def critic(
+        self,
+        critic: Network,
+        batch: CriticBatch,
+        config: TrainConfig,
+        regularizer: Regularizer | None,
+    ) -> float:
+        """See `Gradients.critic`."""
+        error = critic.forward(batch.observations)[:, 0] - batch.returns
+        loss = float(np.dot(error, error)) / len(error)
+        error *= np.float32(1 / len(error))
+        critic.backward(error[:, None])
+        _penalise(critic, config, regularizer)
+        return loss
+
+
+def _penalise(network: Network, config: TrainConfig, regularizer: Regularizer | None) -> float:
+    if regularizer is None or config.penalty == 0:
+        return 0.0
+    return regularizer.add_gradient(network.groups(), network.gradient_groups(), config.penalty)
+
+
+def update_actor(
+    actor: Network,
+    optimiser: Adam,
+    head: Head,
+    batch: ActorBatch,
+    config: TrainConfig,
+    *,
+    learning_rate: float,
+    regularizer: Regularizer | None,
+    gradients: Gradients,
+    rng: np.random.Generator,
+) -> ActorStats:
+    """Improve the actor on one rollout (METHOD Eq 3, 13).
+
+    Stops after the first epoch whose mean KL exceeds ``config.target_kl`` (0 never stops).
+    """
+    totals = np.zeros(5)
+    minibatches = 0
+    for epoch in range(1, config.epochs + 1):
+        epoch_kl, count = 0.0, 0
+        for rows in _minibatches(len(batch.advantages), config.minibatch, rng):
+            part = ActorBatch(*(array.take(rows, axis=0) for array in batch))
+            if config.normalize_advantages:
+                part = part._replace(advantages=_standardise(part.advantages))
+            scalars, penalty = gradients.actor(actor, head, part, config, regularizer)
+            optimiser.step(
+                actor.parameters,
+                actor.gradients,
+                learning_rate=learning_rate,
+                max_norm=config.gradient_norm,
+            )
+            totals += (*scalars, penalty)
+            epoch_kl += scalars.kl
+            count += 1
+        minibatches += count
+        if config.target_kl and epoch_kl > config.target_kl * count:
+            break
+    loss, entropy, kl, clip_fraction, penalty = (totals / minibatches).tolist()
+    return ActorStats(loss, entropy, kl, clip_fraction, penalty, epoch)
+
+
+def update_critic(
+    critic: Network,
+    optimiser: Adam,
+    batch: CriticBatch,
+    config: TrainConfig,
+    *,
+    learning_rate: float,
+    regularizer: Regularizer | None,
+    gradients: Gradients,
+    rng: np.random.Generator,
+) -> float:
+    """Fit the critic to one rollout's returns (METHOD Eq 2); returns the mean squared error."""
+    total, minibatches = 0.0, 0
+    for _ in range(config.epochs):
+        for rows in _minibatches(len(batch.returns), config.minibatch, rng):
+            part = CriticBatch(*(array.take(rows, axis=0) for array in batch))
+            total += gradients.critic(critic, part, config, regularizer)
+            optimiser.step(
+                critic.parameters,
+                critic.gradients,
+                learning_rate=learning_rate,
+                max_norm=config.gradient_norm,
+            )
+            minibatches += 1
+    return total / minibatches
+
+
+def _minibatches(rows: int, size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    """A fresh permutation in nearly equal parts of about *size* rows; none is tiny."""
+    parts = max(1, round(rows / size))
+    order = rng.permutation(rows)
+    for part in range(parts):
+        yield order[rows * part // parts : rows * (part + 1) // parts]
+
+
+def _standardise(values: Vector) -> Vector:
+    centred = values - values.mean()
+    return np.asarray(centred / (np.sqrt(np.dot(centred, centred) / len(centred)) + 1e-8))
+
+
+def explained_variance(values: Vector, returns: Vector) -> float | None:
+    """``1 - Var(returns - values) / Var(returns)``; None where the returns do not vary."""
+    variance = float(returns.var())
+    return None if variance == 0 else 1 - float((returns - values).var()) / variance

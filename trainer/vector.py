@@ -1,0 +1,151 @@
+"""Stepping several copies of an environment side by side.
+
+Both libraries reset on the step *after* an episode ends: the observation returned with ``done`` is
+the true last one of the episode, and the step after it ignores the action, pays nothing and returns
+the first observation of the next episode. That step is no transition and is masked out of GAE.
+"""
+
+import importlib.util
+import os
+import warnings
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.errors import ConfigProblem, MissingExtra
+from dspctl.trainer.environments import Task, gymnasium, make
+
+
+class Step(NamedTuple):
+    """What one step of every environment gives; all arrays have length num_envs.
+
+    Attributes:
+        observations: float [num_envs, obs_dim], raw.
+        rewards: float [num_envs].
+        terminated: bool [num_envs], the task ended: nothing follows, the value is 0.
+        truncated: bool [num_envs], a time limit cut the episode: bootstrap from the observation.
+    """
+
+    observations: NDArray[Any]
+    rewards: NDArray[Any]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+
+
+class VectorEnvironment(Protocol):
+    """Several environments of one task."""
+
+    backend: str
+
+    def reset(self) -> NDArray[Any]:
+        """First observations, float [num_envs, obs_dim]."""
+        ...
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Apply one action per environment: int64 [num_envs] or float32 [num_envs, action_dim]."""
+        ...
+
+    def close(self) -> None:
+        """Free the simulators."""
+        ...
+
+
+class EnvPoolVector:
+    """EnvPool: C++ environments stepped by a pool of threads."""
+
+    backend = "envpool"
+
+    def __init__(self, task: Task, count: int, seed: int, threads: int) -> None:
+        import envpool
+
+        with warnings.catch_warnings():
+            # EnvPool builds its own spaces in float64 and gymnasium warns about rounding them; the
+            # spaces that count are gymnasium's own.
+            warnings.simplefilter("ignore")
+            self._env = envpool.make_gymnasium(
+                task.environment, num_envs=count, seed=seed, num_threads=min(threads, count)
+            )
+        if self._env.observation_space.shape != (task.observation.size,):
+            raise ConfigProblem(
+                f"EnvPool's {task.environment} observes {self._env.observation_space.shape}, "
+                f"gymnasium's ({task.observation.size},): pass --vector-backend gymnasium"
+            )
+        self._action_dtype = self._env.action_space.dtype
+
+    def reset(self) -> NDArray[Any]:
+        """First observations."""
+        observations: NDArray[Any] = self._env.reset()[0]
+        return observations
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Step all environments."""
+        return Step(*self._env.step(actions.astype(self._action_dtype, copy=False))[:4])
+
+    def close(self) -> None:
+        """Stop the thread pool."""
+        self._env.close()
+
+
+class GymnasiumVector:
+    """Gymnasium's own vectorisation: the definition, one environment after the other."""
+
+    backend = "gymnasium"
+
+    def __init__(self, task: Task, count: int, seed: int) -> None:
+        self._env = gymnasium.vector.SyncVectorEnv(
+            [lambda: make(task.environment) for _ in range(count)],
+            autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP,
+        )
+        self._seed = seed
+
+    def reset(self) -> NDArray[Any]:
+        """First observations."""
+        observations: NDArray[Any] = self._env.reset(seed=self._seed)[0]
+        return observations.copy()
+
+    def step(self, actions: NDArray[Any]) -> Step:
+        """Step all environments."""
+        return Step(*self._env.step(actions)[:4])
+
+    def close(self) -> None:
+        """Close every environment."""
+        self._env.close()
+
+
+def make_vector(
+    task: Task, *, count: int, seed: int, backend: str = "auto", threads: int = 1
+) -> VectorEnvironment:
+    """Environments of *task* from EnvPool where it is installed and has the task.
+
+    Args:
+        task: what to step.
+        count: number of environments.
+        seed: seed of the first; the others follow from it.
+        backend: ``auto``, ``envpool`` or ``gymnasium``.
+        threads: threads EnvPool may step with.
+
+    Raises:
+        MissingExtra: EnvPool was asked for and is not installed.
+        ConfigProblem: EnvPool was asked for and does not have the task.
+    """
+    if backend == "gymnasium" or (backend == "auto" and not envpool_has(task.environment)):
+        return GymnasiumVector(task, count, seed)
+    if importlib.util.find_spec("envpool") is None:
+        raise MissingExtra("envpool", "envpool", "--vector-backend envpool")
+    if not envpool_has(task.environment):
+        raise ConfigProblem(
+            f"EnvPool does not have {task.environment}: pass --vector-backend gymnasium or auto"
+        )
+    return EnvPoolVector(task, count, seed, threads)
+
+
+def envpool_has(environment: str) -> bool:
+    """True where EnvPool is installed and registers *environment*."""
+    if importlib.util.find_spec("envpool") is None:
+        return False
+    # Registration imports every optional simulator it finds and talks about it on standard error.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import envpool
+
+    return environment in envpool.list_all_envs()

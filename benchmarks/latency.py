@@ -153,7 +153,9 @@ def measure_latency(
     }
 
 
-def summarize(label: str, backend: str, samples: Samples, clock: Clock, *, seed: int = 0) -> Latency:
+def summarize(
+    label: str, backend: str, samples: Samples, clock: Clock, *, seed: int = 0
+) -> Latency:
     """Figures and notes from raw samples."""
     body = np.concatenate(samples.body)
     single = samples.single

@@ -208,7 +208,11 @@ class ActionRule:
                 raise PolicyShape(
                     f"action rule {self.kind!r} needs action bounds: export the policy again"
                 )
-            if np.isnan(self.low).any() or np.isnan(self.high).any() or (self.low > self.high).any():
+            if (
+                np.isnan(self.low).any()
+                or np.isnan(self.high).any()
+                or (self.low > self.high).any()
+            ):
                 raise PolicyFormat("action bounds are NaN or crossed: export the policy again")
         if self.kind.endswith("unscale"):
             with np.errstate(over="ignore", invalid="ignore"):
@@ -231,7 +235,8 @@ class ActionRule:
             int64 [...] for ``argmax``; otherwise [..., action_dim] in the dtype of *outputs*.
         """
         if self.kind == "argmax":
-            return outputs.argmax(axis=-1) + self.start
+            choice: NDArray[Any] = outputs.argmax(axis=-1) + self.start
+            return choice
         low, high = self.low.astype(outputs.dtype), self.high.astype(outputs.dtype)
         if self.kind == "clip":
             return np.clip(outputs, low, high)
@@ -321,8 +326,7 @@ class Policy:
             )
         if not self.action.discrete and self.action.low.size != width:
             raise PolicyShape(
-                f"{width} outputs for {self.action.low.size} action bounds: "
-                "export the policy again"
+                f"{width} outputs for {self.action.low.size} action bounds: export the policy again"
             )
 
     @property

@@ -2,7 +2,7 @@
 
 from dspctl.trainer.checkpoint import Run, load_run
 from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.evaluate import EVALUATION_SEED, Evaluation, evaluate
+from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
 from dspctl.trainer.ppo import Progress, TrainResult, train
 from dspctl.trainer.pruning import METHODS
 from dspctl.trainer.recipes import RECIPES, recipe

@@ -4,6 +4,7 @@
 torch views on the network's own flat vector, so nothing is copied back and forth.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -46,15 +47,15 @@ class AutogradGradients:
         surrogate = torch.min(ratio * advantage, ratio.clamp(low, high) * advantage).mean()
         entropy = distribution.entropy().mean()
         penalty = _penalty(actor, vector, config, regularizer)
-        (penalty - surrogate - config.entropy * entropy).backward()  # type: ignore[no-untyped-call]
+        (penalty - surrogate - config.entropy * entropy).backward()
         _store(actor, vector)
         scalars = Surrogate(
-            -float(surrogate),
-            float(entropy),
-            float((ratio - 1 - log_ratio).mean()),
-            float(((ratio - 1).abs() > config.clip_range).float().mean()),
+            -surrogate.item(),
+            entropy.item(),
+            (ratio - 1 - log_ratio).mean().item(),
+            ((ratio - 1).abs() > config.clip_range).float().mean().item(),
         )
-        return scalars, float(penalty)
+        return scalars, penalty.item()
 
     def critic(
         self,
@@ -70,7 +71,7 @@ class AutogradGradients:
         penalty = _penalty(critic, vector, config, regularizer)
         (0.5 * loss + penalty).backward()
         _store(critic, vector)
-        return float(loss)
+        return loss.item()
 
 
 def _leaf(network: Network) -> torch.Tensor:
@@ -117,6 +118,6 @@ def _penalty(
         )
     total = torch.zeros(())
     weights = _weights(network, vector)
-    for incoming, outgoing in zip(weights, weights[1:], strict=False):
+    for incoming, outgoing in pairwise(weights):
         total = total + (incoming.square().sum(1) * outgoing.square().sum(0)).sum()
     return config.penalty * total

@@ -28,8 +28,9 @@ from dspctl.runtime import Policy, load_policy, save_policy
 from dspctl.runtime.files import write_bytes, write_json
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
+from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Layout, Network
-from dspctl.trainer.state import Learner, TrainState
+from dspctl.trainer.state import TrainState
 
 SCHEMA = 1
 _STATE_KEY = "dspctl.state"
@@ -303,6 +304,3 @@ def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
             f"{path} is cut off or damaged ({error}): train again with --force"
         ) from error
     return tensors, metadata
-
-
-

@@ -98,7 +98,7 @@ class Categorical:
 
     def sample(self, outputs: Matrix, extra: Vector, noise: NDArray[Any]) -> NDArray[Any]:
         """Actions int64 [rows]."""
-        return (outputs + noise).argmax(axis=1)
+        return np.asarray((outputs + noise).argmax(axis=1))
 
     def log_prob(self, outputs: Matrix, extra: Vector, actions: NDArray[Any]) -> Vector:
         """Log-softmax at *actions*."""

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.trainer.rollout import Rollout
+from dspctl.trainer.sparsity import sparsities
+from dspctl.trainer.state import TrainState
 
 _GROUPS = {
     "episode_return": "episode",
@@ -113,3 +115,24 @@ class EpisodeStatistics:
     def mean_length(self) -> float | None:
         """Mean length in steps of the last 100 episodes; None before one has finished."""
         return float(np.mean(self._lengths)) if self._lengths else None
+
+
+def progress_figures(state: TrainState, episodes: EpisodeStatistics) -> dict[str, Any]:
+    """Where a run stands after an iteration: steps, returns, units and sparsities.
+
+    ``scheduled_sparsity`` is p_t of the iteration that has just ended (METHOD Eq 17); the
+    sparsities of units, weights and FLOPs are Eq 22, 21 and 23 on what is left of the actor.
+    """
+    pruner = state.actor.pruner
+    return {
+        "iteration": state.iteration,
+        "steps": state.steps,
+        "seconds": round(state.seconds, 4),
+        "episode_return": episodes.mean_return,
+        "episode_length": episodes.mean_length,
+        "units": list(state.actor.network.hidden),
+        "critic_units": list(state.critic.network.hidden),
+        "threshold": pruner.threshold,
+        "scheduled_sparsity": pruner.scheduled(state.iteration - 1),
+        **sparsities(state.actor.network.layout, pruner.archive.layout),
+    }

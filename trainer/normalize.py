@@ -78,4 +78,4 @@ class ReturnScaler:
             self.returns = carry[t] * seen[t]
         self.moments.update(seen.reshape(-1, 1))
         scaled = rewards * np.float32(self.moments.scale()[0])
-        return np.clip(scaled, -self.clip, self.clip)
+        return np.asarray(np.clip(scaled, -self.clip, self.clip))

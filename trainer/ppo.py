@@ -23,24 +23,15 @@ from threadpoolctl import threadpool_limits
 import dspctl
 from dspctl.errors import TrainingDiverged
 from dspctl.trainer.background import Background
+from dspctl.trainer.batches import batches_from_rollout
 from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task, describe
-from dspctl.trainer.gae import advantages
-from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter
+from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter, progress_figures
 from dspctl.trainer.pruning import method_named
-from dspctl.trainer.rollout import Collector, Rollout
-from dspctl.trainer.sparsity import sparsities
+from dspctl.trainer.rollout import Collector, Seconds
 from dspctl.trainer.state import TrainState
-from dspctl.trainer.update import (
-    ActorBatch,
-    CriticBatch,
-    FusedGradients,
-    Gradients,
-    explained_variance,
-    update_actor,
-    update_critic,
-)
+from dspctl.trainer.update import FusedGradients, Gradients, update_actor, update_critic
 from dspctl.trainer.vector import VectorEnvironment, make_vector
 
 log = logging.getLogger(__name__)
@@ -178,7 +169,6 @@ class _Loop:
         self.collector = Collector(task, vector, config.environments, config.rollout_steps)
         self.episodes = EpisodeStatistics(config.environments)
         self.gradients = _gradients(config.update)
-        self.regularizer = method_named(config.method).regularizer
         self.normalizer = state.normalizer(config)
         kept = -(-RECORDED_OBSERVATIONS // (config.environments * config.rollout_steps))
         self.recorded: deque[NDArray[np.float32]] = deque(maxlen=kept)
@@ -211,115 +201,45 @@ class _Loop:
         config, state = self.config, self.state
         actor, critic = state.actor, state.critic
         started = perf_counter()
-        normalizer = self.normalizer = state.normalizer(config)
+        self.normalizer = state.normalizer(config)
         rollout, seconds = self.collector.collect(
-            actor.network, state.head, normalizer, state.rng
+            actor.network, state.head, self.normalizer, state.rng
         )
         value_loss = self.background.wait()
-        raw, flat = rollout.raw[:-1], rollout.valid.ravel()
-        self.recorded.append(raw[rollout.valid])
-        state.observations.update(self.recorded[-1])
-        observations = rollout.observations[:-1][rollout.valid]
-        # The critic is pruned here rather than after its update, which has only just ended.
+        # Pruned here rather than right after its update, which has only just ended.
         critic.pruner.step(
-            state.iteration - 1, critic.network, critic.optimiser, observations[:_MEAN_ROWS]
+            state.iteration - 1, critic.network, critic.optimiser, rollout.observations[0]
         )
-
-        values = self._values(rollout)
-        rewards = rollout.rewards
-        if config.normalize_rewards:
-            rewards = state.scaler(rewards, rollout.done)
-        advantage = advantages(
-            rewards,
-            values,
-            rollout.terminated,
-            rollout.done,
-            gamma=config.gamma,
-            gae_lambda=config.gae_lambda,
-        ).ravel()[flat]
-        old_values = values[:-1].ravel()[flat]
-        returns = advantage + old_values
-        learning_rate = self._learning_rate()
+        batches = batches_from_rollout(rollout, state, config)
+        self.recorded.append(rollout.raw[:-1][rollout.valid])
+        learning_rate = learning_rate_at(state.iteration, config)
         self.background.start(
-            partial(
-                update_critic,
-                critic.network,
-                critic.optimiser,
-                CriticBatch(observations, returns),
-                config,
-                learning_rate=learning_rate,
-                regularizer=self.regularizer if critic.pruner.active else None,
-                gradients=self.gradients,
-                rng=critic.rng,
-            )
+            partial(update_critic, critic, batches.critic, config, learning_rate, self.gradients)
         )
-
-        actions = rollout.actions.reshape(-1, *rollout.actions.shape[2:])[flat]
-        outputs = rollout.outputs.reshape(-1, self.task.outputs)[flat]
-        batch = ActorBatch(
-            observations,
-            actions,
-            state.head.log_prob(outputs, actor.network.extra, actions),
-            advantage,
+        actor_stats = update_actor(
+            actor, state.head, batches.actor, config, learning_rate, self.gradients
         )
-        stats = update_actor(
+        self._check_finite()
+        phase = actor.pruner.phase(state.iteration)
+        actor.pruner.step(
+            state.iteration,
             actor.network,
             actor.optimiser,
-            state.head,
-            batch,
-            config,
-            learning_rate=learning_rate,
-            regularizer=self.regularizer if actor.pruner.active else None,
-            gradients=self.gradients,
-            rng=actor.rng,
+            batches.actor.observations[:_MEAN_ROWS],
         )
-        if not np.isfinite(actor.network.parameters).all():
-            raise TrainingDiverged(
-                f"the actor's weights stopped being finite at step {state.steps}: lower "
-                "--learning-rate or --penalty; the last checkpoint is intact"
-            )
-        phase = actor.pruner.phase(state.iteration)
-        scheduled = actor.pruner.scheduled(state.iteration)
-        actor.pruner.step(
-            state.iteration, actor.network, actor.optimiser, observations[:_MEAN_ROWS]
-        )
-
         self.episodes.update(rollout)
         state.iteration += 1
         state.steps += rollout.rewards.size
-        elapsed = perf_counter() - started
-        state.seconds += elapsed
-        update_s = elapsed - seconds.environment - seconds.inference
-        self.seconds["environment"] += seconds.environment
-        self.seconds["inference"] += seconds.inference
-        self.seconds["update"] += update_s
-        steps_per_s = rollout.rewards.size / elapsed
+        times = self._clock(started, seconds)
         self.metrics.write(
             {
-                "iteration": state.iteration,
-                "steps": state.steps,
-                "seconds": round(state.seconds, 4),
-                "episode_return": self.episodes.mean_return,
-                "episode_length": self.episodes.mean_length,
-                "units": list(actor.network.hidden),
-                "critic_units": list(critic.network.hidden),
-                "threshold": actor.pruner.threshold,
-                "scheduled_sparsity": scheduled,
-                **sparsities(actor.network.layout, actor.pruner.archive.layout),
-                "policy_loss": stats.policy_loss,
+                **progress_figures(state, self.episodes),
+                **actor_stats._asdict(),
                 # Of the update that ended in this iteration: the one on the rollout before.
                 "value_loss": value_loss,
-                "penalty": stats.penalty,
-                "entropy": stats.entropy,
-                "kl": stats.kl,
-                "clip_fraction": stats.clip_fraction,
-                "epochs": stats.epochs,
-                "explained_variance": explained_variance(old_values, returns),
+                "explained_variance": batches.explained_variance,
                 "learning_rate": learning_rate,
-                "steps_per_s": steps_per_s,
-                "environment_s": seconds.environment,
-                "inference_s": seconds.inference,
-                "update_s": update_s,
+                **times,
             }
         )
         return Progress(
@@ -331,10 +251,32 @@ class _Loop:
             units=actor.network.hidden,
             threshold=actor.pruner.threshold,
             sparsity=actor.pruner.sparsity,
-            steps_per_s=steps_per_s,
+            steps_per_s=times["steps_per_s"],
             phase=phase,
             seconds=state.seconds,
         )
+
+    def _clock(self, started: float, seconds: Seconds) -> dict[str, float]:
+        """Account for the iteration that began at *started*; returns its figures."""
+        elapsed = perf_counter() - started
+        update_s = elapsed - seconds.environment - seconds.inference
+        self.state.seconds += elapsed
+        self.seconds["environment"] += seconds.environment
+        self.seconds["inference"] += seconds.inference
+        self.seconds["update"] += update_s
+        return {
+            "steps_per_s": self.config.environments * self.config.rollout_steps / elapsed,
+            "environment_s": seconds.environment,
+            "inference_s": seconds.inference,
+            "update_s": update_s,
+        }
+
+    def _check_finite(self) -> None:
+        if not np.isfinite(self.state.actor.network.parameters).all():
+            raise TrainingDiverged(
+                f"the actor's weights stopped being finite at step {self.state.steps}: lower "
+                "--learning-rate or --penalty; the last checkpoint is intact"
+            )
 
     def save(self, status: str) -> None:
         """Write checkpoint, policy and status; waits for the critic, whose state is part of it."""
@@ -356,20 +298,14 @@ class _Loop:
             time_split_s=self.seconds,
         )
 
-    def _values(self, rollout: Rollout) -> NDArray[np.float32]:
-        observations = rollout.observations
-        flat = observations.reshape(-1, observations.shape[-1])
-        return self.state.critic.network.forward(flat)[:, 0].reshape(observations.shape[:2]).copy()
 
-    def _learning_rate(self) -> float:
-        config = self.config
-        done = self.state.iteration / config.iterations
-        if config.learning_rate_schedule == "constant":
-            return config.learning_rate
-        hold = config.learning_rate_hold if config.learning_rate_schedule == "hold-linear" else 0.0
-        if done <= hold:
-            return config.learning_rate
-        return config.learning_rate * (1 - done) / (1 - hold)
+def learning_rate_at(iteration: int, config: TrainConfig) -> float:
+    """The step size during *iteration*, counted from 0."""
+    if config.learning_rate_schedule == "constant":
+        return config.learning_rate
+    held = config.learning_rate_hold if config.learning_rate_schedule == "hold-linear" else 0.0
+    done = iteration / config.iterations
+    return config.learning_rate * min(1.0, (1 - done) / (1 - held))
 
 
 def _gradients(name: str) -> Gradients:
@@ -391,4 +327,3 @@ def _about_this_machine() -> dict[str, Any]:
         "numpy": np.__version__,
         "machine": platform.machine(),
     }
-

@@ -10,22 +10,13 @@ from dspctl.trainer.adam import Adam
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.heads import Categorical, Gaussian, Head
+from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Layout, Network
 from dspctl.trainer.normalize import ReturnScaler, RunningMoments
 from dspctl.trainer.pruning import Pruner, method_named
 
 OBSERVATION_CLIP = 10.0
 _LARGEST_TRAINING_SEED = 1_000_000_000
-
-
-@dataclass(eq=False)
-class Learner:
-    """One network with what trains and prunes it."""
-
-    network: Network
-    optimiser: Adam
-    pruner: Pruner
-    rng: np.random.Generator
 
 
 @dataclass(eq=False)
@@ -82,7 +73,8 @@ class TrainState:
                 extra=config.initial_log_std,
             )
             pruner = Pruner(method, config, network, sparsity)
-            return Learner(network, Adam(network.layout.length), pruner, rng)
+            regularizer = method.regularizer if pruner.active else None
+            return Learner(network, Adam(network.layout.length), pruner, regularizer, rng)
 
         # A small output layer makes the first policy nearly uniform, the values nearly unbiased
         # (Andrychowicz 2021, section 3.2).

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.trainer.adam import Adam
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.heads import Head, Surrogate
+from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Network
 from dspctl.trainer.pruning.regularizers import Regularizer
 
@@ -134,33 +134,30 @@ def _penalise(network: Network, config: TrainConfig, regularizer: Regularizer | 
 
 
 def update_actor(
-    actor: Network,
-    optimiser: Adam,
+    actor: Learner,
     head: Head,
     batch: ActorBatch,
     config: TrainConfig,
-    *,
     learning_rate: float,
-    regularizer: Regularizer | None,
     gradients: Gradients,
-    rng: np.random.Generator,
 ) -> ActorStats:
     """Improve the actor on one rollout (METHOD Eq 3, 13).
 
     Stops after the first epoch whose mean KL exceeds ``config.target_kl`` (0 never stops).
     """
     totals = np.zeros(5)
-    minibatches = 0
-    for epoch in range(1, config.epochs + 1):
+    minibatches = epochs = 0
+    while epochs < config.epochs:
+        epochs += 1
         epoch_kl, count = 0.0, 0
-        for rows in _minibatches(len(batch.advantages), config.minibatch, rng):
+        for rows in _minibatches(len(batch.advantages), config.minibatch, actor.rng):
             part = ActorBatch(*(array.take(rows, axis=0) for array in batch))
             if config.normalize_advantages:
                 part = part._replace(advantages=_standardise(part.advantages))
-            scalars, penalty = gradients.actor(actor, head, part, config, regularizer)
-            optimiser.step(
-                actor.parameters,
-                actor.gradients,
+            scalars, penalty = gradients.actor(actor.network, head, part, config, actor.regularizer)
+            actor.optimiser.step(
+                actor.network.parameters,
+                actor.network.gradients,
                 learning_rate=learning_rate,
                 max_norm=config.gradient_norm,
             )
@@ -171,29 +168,25 @@ def update_actor(
         if config.target_kl and epoch_kl > config.target_kl * count:
             break
     loss, entropy, kl, clip_fraction, penalty = (totals / minibatches).tolist()
-    return ActorStats(loss, entropy, kl, clip_fraction, penalty, epoch)
+    return ActorStats(loss, entropy, kl, clip_fraction, penalty, epochs)
 
 
 def update_critic(
-    critic: Network,
-    optimiser: Adam,
+    critic: Learner,
     batch: CriticBatch,
     config: TrainConfig,
-    *,
     learning_rate: float,
-    regularizer: Regularizer | None,
     gradients: Gradients,
-    rng: np.random.Generator,
 ) -> float:
     """Fit the critic to one rollout's returns (METHOD Eq 2); returns the mean squared error."""
     total, minibatches = 0.0, 0
     for _ in range(config.epochs):
-        for rows in _minibatches(len(batch.returns), config.minibatch, rng):
+        for rows in _minibatches(len(batch.returns), config.minibatch, critic.rng):
             part = CriticBatch(*(array.take(rows, axis=0) for array in batch))
-            total += gradients.critic(critic, part, config, regularizer)
-            optimiser.step(
-                critic.parameters,
-                critic.gradients,
+            total += gradients.critic(critic.network, part, config, critic.regularizer)
+            critic.optimiser.step(
+                critic.network.parameters,
+                critic.network.gradients,
                 learning_rate=learning_rate,
                 max_norm=config.gradient_norm,
             )
@@ -212,9 +205,3 @@ def _minibatches(rows: int, size: int, rng: np.random.Generator) -> Iterator[NDA
 def _standardise(values: Vector) -> Vector:
     centred = values - values.mean()
     return np.asarray(centred / (np.sqrt(np.dot(centred, centred) / len(centred)) + 1e-8))
-
-
-def explained_variance(values: Vector, returns: Vector) -> float | None:
-    """``1 - Var(returns - values) / Var(returns)``; None where the returns do not vary."""
-    variance = float(returns.var())
-    return None if variance == 0 else 1 - float((returns - values).var()) / variance

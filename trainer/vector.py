@@ -6,15 +6,16 @@ the first observation of the next episode. That step is no transition and is mas
 """
 
 import importlib.util
-import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem, MissingExtra
-from dspctl.trainer.environments import Task, gymnasium, make
+from dspctl.trainer.environments import Task, make
 
 
 class Step(NamedTuple):
@@ -57,21 +58,19 @@ class EnvPoolVector:
     backend = "envpool"
 
     def __init__(self, task: Task, count: int, seed: int, threads: int) -> None:
-        import envpool
+        with _quiet():
+            import envpool
 
-        with warnings.catch_warnings():
-            # EnvPool builds its own spaces in float64 and gymnasium warns about rounding them; the
-            # spaces that count are gymnasium's own.
-            warnings.simplefilter("ignore")
             self._env = envpool.make_gymnasium(
                 task.environment, num_envs=count, seed=seed, num_threads=min(threads, count)
             )
-        if self._env.observation_space.shape != (task.observation.size,):
+            shape = self._env.observation_space.shape
+            self._action_dtype = self._env.action_space.dtype
+        if shape != (task.observation.size,):
             raise ConfigProblem(
-                f"EnvPool's {task.environment} observes {self._env.observation_space.shape}, "
+                f"EnvPool's {task.environment} observes {shape}, "
                 f"gymnasium's ({task.observation.size},): pass --vector-backend gymnasium"
             )
-        self._action_dtype = self._env.action_space.dtype
 
     def reset(self) -> NDArray[Any]:
         """First observations."""
@@ -93,9 +92,11 @@ class GymnasiumVector:
     backend = "gymnasium"
 
     def __init__(self, task: Task, count: int, seed: int) -> None:
-        self._env = gymnasium.vector.SyncVectorEnv(
+        from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+        self._env = SyncVectorEnv(
             [lambda: make(task.environment) for _ in range(count)],
-            autoreset_mode=gymnasium.vector.AutoresetMode.NEXT_STEP,
+            autoreset_mode=AutoresetMode.NEXT_STEP,
         )
         self._seed = seed
 
@@ -144,8 +145,16 @@ def envpool_has(environment: str) -> bool:
     """True where EnvPool is installed and registers *environment*."""
     if importlib.util.find_spec("envpool") is None:
         return False
-    # Registration imports every optional simulator it finds and talks about it on standard error.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import envpool
+    with _quiet():
+        import envpool
 
-    return environment in envpool.list_all_envs()
+        return environment in envpool.list_all_envs()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """EnvPool builds its own spaces in float64, and gymnasium warns about rounding them; the
+    spaces that count are gymnasium's own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -99,15 +99,12 @@ def key_figures(before: Side, after: Side) -> list[KeyFigure]:
         ),
     ]
     if before.episode_return is not None and after.episode_return is not None:
-        change = after.episode_return - before.episode_return
         found.append(
             KeyFigure(
                 "return",
                 _score(before.episode_return),
                 _score(after.episode_return),
-                "unchanged"
-                if _score(before.episode_return) == _score(after.episode_return)
-                else f"{change:+.3g}",
+                _kept(before.episode_return, after.episode_return),
             )
         )
     if before.latency_ns is not None and after.latency_ns is not None:
@@ -137,7 +134,9 @@ def card_figure(before: Side, after: Side, *, title: str, note: str) -> "Figure"
             axes.set(xlim=(0, 1), ylim=(0, 1))
             _draw_network(axes, side.policy, ghosts, color)
             figure.text(left, 0.865, side.label, fontsize=13, fontweight="bold", color=color)
-            figure.text(left + 0.435, 0.865, _shape(side.policy), fontsize=13, color=MUTED, ha="right")
+            figure.text(
+                left + 0.435, 0.865, _shape(side.policy), fontsize=13, color=MUTED, ha="right"
+            )
         figure.add_artist(
             FancyBboxPatch(
                 (0.04, 0.075),
@@ -158,6 +157,7 @@ def card_figure(before: Side, after: Side, *, title: str, note: str) -> "Figure"
 def _draw_network(axes: "Axes", policy: Policy, ghosts: Sequence[int], color: str) -> None:
     """Nodes in columns, edges by weight; grey dots where the unpruned network had more units."""
     from matplotlib.collections import LineCollection
+    from matplotlib.colors import to_rgb
 
     sizes = [policy.layers[0].fan_in, *(layer.width for layer in policy.layers)]
     columns = np.linspace(0.04, 0.96, len(sizes))
@@ -172,24 +172,31 @@ def _draw_network(axes: "Axes", policy: Policy, ghosts: Sequence[int], color: st
                 axes.scatter(
                     np.full(free.size, columns[index]), free, s=_area(total), color=_GHOST, lw=0
                 )
-    edges = sum(layer.weight.size for layer in policy.layers)
-    # Thousands of edges must be thin and pale to show a texture; a few must be seen one by one.
-    opacity = float(np.clip(14 / np.sqrt(edges), 0.09, 0.85))
     for index, weight in enumerate(effective_weights(policy)):
         strength = (weight / (weight.max() or 1.0)).ravel()
-        start = np.tile(np.stack([np.full(sizes[index], columns[index]), places[index]], 1), (sizes[index + 1], 1))
-        end = np.repeat(
-            np.stack([np.full(sizes[index + 1], columns[index + 1]), places[index + 1]], 1),
-            sizes[index],
-            axis=0,
-        )
         order = np.argsort(strength)
+        ends = np.stack(
+            [
+                np.tile(_points(columns[index], places[index]), (weight.shape[0], 1)),
+                np.repeat(_points(columns[index + 1], places[index + 1]), weight.shape[1], axis=0),
+            ],
+            axis=1,
+        )
+        # Thousands of edges must be hairlines to show a texture; a few are seen one by one. The
+        # colour is mixed with the paper's rather than made transparent, the strongest on top:
+        # Agg rounds the colour of many nearly transparent layers to a wrong hue.
+        many = weight.size > 2_000
+        share = (0.10 if many else 0.22) + (0.75 if many else 0.78) * strength[order]
+        mixed = (1 - share[:, None]) * np.array(to_rgb(PAPER)) + share[:, None] * np.array(
+            to_rgb(color)
+        )
         axes.add_collection(
             LineCollection(
-                np.stack([start, end], axis=1)[order],
-                colors=[color] * order.size,
-                alpha=opacity * (0.12 + 0.88 * strength[order]),
-                linewidths=0.25 + (2.2 if edges < 2_000 else 0.45) * strength[order],
+                ends[order],
+                colors=mixed,
+                linewidths=(0.15 + 0.35 * strength[order])
+                if many
+                else (0.5 + (0.5 if weight.size > 300 else 2.0) * strength[order]),
                 zorder=1,
             )
         )
@@ -208,21 +215,25 @@ def _draw_network(axes: "Axes", policy: Policy, ghosts: Sequence[int], color: st
 
 
 def _draw_table(figure: "Figure", columns: Sequence[KeyFigure]) -> None:
-    width = 0.92 / len(columns)
+    # Wide entries get wide columns, or the longest would touch its neighbour.
+    lengths = np.array([6 + len(column.before) + 1.1 * len(column.after) for column in columns])
+    edges = 0.04 + 0.92 * np.concatenate([[0.0], np.cumsum(lengths / lengths.sum())])
     for index, column in enumerate(columns):
-        center = 0.04 + width * (index + 0.5)
+        center = (edges[index] + edges[index + 1]) / 2
+        # The arrow is placed so that both numbers together are centred, not the arrow itself.
+        arrow = center + 0.0042 * (len(column.before) - 1.1 * len(column.after))
+        style = {"va": "center", "fontsize": 15}
         figure.text(center, 0.203, column.name, ha="center", va="center", color=MUTED, fontsize=10)
-        figure.text(center - 0.014, 0.152, column.before, ha="right", va="center", color=BLUE, fontsize=16)
-        figure.text(center, 0.152, "→", ha="center", va="center", color=MUTED, fontsize=13)
+        figure.text(arrow - 0.012, 0.153, column.before, ha="right", color=BLUE, **style)
+        figure.text(arrow, 0.153, "→", ha="center", va="center", color=MUTED, fontsize=12)
         figure.text(
-            center + 0.014,
-            0.152,
+            arrow + 0.012,
+            0.153,
             column.after,
             ha="left",
-            va="center",
             color=VERMILION,
-            fontsize=16,
             fontweight="bold",
+            **style,
         )
         figure.text(center, 0.102, column.change, ha="center", va="center", fontsize=10.5)
 
@@ -231,6 +242,11 @@ def _spread(count: int) -> NDArray[np.float64]:
     """Vertical places of *count* nodes, top first; few nodes stay together in the middle."""
     reach = min(0.48, 0.055 * (count - 1))
     return 0.5 + np.linspace(reach, -reach, count) if count > 1 else np.array([0.5])
+
+
+def _points(x: float, places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Coordinates of a column's nodes, float [nodes, 2]."""
+    return np.stack([np.full(places.size, x), places], axis=1)
 
 
 def _area(count: int) -> float:
@@ -247,6 +263,13 @@ def _removed(before: int, after: int) -> str:
     """Share gone, with as many digits as it takes not to read 100%."""
     share = 100 * (1 - after / before)
     return f"{share:.0f}%" if share < 99 else f"{share:.1f}%" if share < 99.9 else f"{share:.2f}%"
+
+
+def _kept(before: float, after: float) -> str:
+    """Share of the return kept; a difference where the scale has no zero to count from."""
+    if before <= 0 or after <= 0:
+        return f"{after - before:+.3g}".replace("-", "−")
+    return f"{after / before:.1%} kept".replace(".0%", "%")
 
 
 def _times(ratio: float) -> str:

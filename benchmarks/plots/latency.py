@@ -39,9 +39,7 @@ def plot_latency(
     return save(latency_figure(samples, title=title), path)
 
 
-def latency_figure(
-    samples: Mapping[str, Mapping[str, NDArray[Any]]], *, title: str
-) -> "Figure":
+def latency_figure(samples: Mapping[str, Mapping[str, NDArray[Any]]], *, title: str) -> "Figure":
     """The picture of `plot_latency`."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -57,7 +55,11 @@ def latency_figure(
                 x, share = survival(times_ns)
                 median = percentile(times_ns, 0.5)
                 axes.plot(
-                    x, share, color=color, drawstyle="steps-post", label=f"{label}: {short_time(median)} median"
+                    x,
+                    share,
+                    color=color,
+                    drawstyle="steps-post",
+                    label=f"{label}: {short_time(median)} median",
                 )
                 marks = [s for s in PERCENTILES.values() if times_ns.size * (1 - s) >= 1]
                 axes.plot(

@@ -72,6 +72,7 @@ def learning_figure(runs: Mapping[str, Sequence[Run]], *, title: str) -> "Figure
             _shade_pruning(axes, pruned[0])
         axes.set(title=title, xlabel="environment steps", ylabel="return of an episode")
         axes.set_xlim(left=0)
+        axes.margins(x=0.01)
         count_axis(axes, "x")
         axes.legend(loc="lower right")
         return figure
@@ -97,10 +98,17 @@ def units_figure(run: Run, *, title: str) -> "Figure":
         top.legend()
         for name, label, color in (
             ("weight_sparsity", "weights", CYCLE[3]),
-            ("flops_sparsity", "FLOPs", CYCLE[4]),
             ("unit_sparsity", "units", CYCLE[2]),
         ):
             middle.plot(steps, 100 * column(run, name), color=color, label=f"{label} removed")
+        # FLOPs follow the weights so closely that a second line would hide the first.
+        middle.plot(
+            steps,
+            100 * column(run, "flops_sparsity"),
+            color=CYCLE[4],
+            linestyle=(0, (2, 2)),
+            label="FLOPs removed",
+        )
         middle.plot(
             steps,
             100 * column(run, "scheduled_sparsity"),
@@ -112,12 +120,12 @@ def units_figure(run: Run, *, title: str) -> "Figure":
         middle.set(ylabel="share removed (%)", ylim=(-3, 103))
         middle.legend(loc="lower right", ncols=2)
         threshold = column(run, "threshold")
-        bottom.plot(steps, np.where(threshold > 0, threshold, np.nan), color=CYCLE[1], marker=".")
+        bottom.plot(steps, np.where(threshold > 0, threshold, np.nan), color=CYCLE[1])
         bottom.set(ylabel="threshold ψ", xlabel="environment steps", yscale="log")
-        bottom.set_xlim(left=0)
+        bottom.set_xlim(0, steps[-1])
         count_axis(bottom, "x")
         for axes in (top, middle, bottom):
-            _shade_pruning(axes, run, named=axes is bottom)
+            _shade_pruning(axes, run, named=axes is top)
         figure.align_ylabels()
         return figure
 
@@ -140,13 +148,14 @@ def _common(
 
 
 def _pruning(run: Run) -> tuple[float, float] | None:
-    """Steps at which pruning began and ended, None for a run without it."""
-    active = column(run, "steps")[~np.isnan(column(run, "threshold"))]
-    return (float(active[0]), float(active[-1])) if active.size else None
+    """Steps between which the scheduled sparsity rose, None for a run without pruning."""
+    steps, scheduled = column(run, "steps"), np.nan_to_num(column(run, "scheduled_sparsity"))
+    rises = np.flatnonzero(np.diff(scheduled) > 0)
+    return (float(steps[rises[0]]), float(steps[rises[-1] + 1])) if rises.size else None
 
 
 def _shade_pruning(axes: "Axes", run: Run, *, named: bool = True) -> None:
-    """A grey band where the threshold was in force."""
+    """A grey band while units were leaving."""
     span = _pruning(run)
     if span is None:
         return

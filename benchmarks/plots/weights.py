@@ -118,22 +118,19 @@ def _map(axes: "Axes", values: NDArray[Any], width: int, height: int, top: float
 def _magnify(axes: "Axes", values: NDArray[Any], width: int, height: int, top: float) -> None:
     """A copy of a small map, large enough to see its cells."""
     rows, columns = values.shape
-    inset = axes.inset_axes((0.3, 0.06, 0.64, 0.64))
+    inset = axes.inset_axes((0.3, 0.11, 0.64, 0.62))
     inset.imshow(values, cmap="Greys", vmin=0, vmax=top, interpolation="nearest", aspect="auto")
     inset.set(xticks=[], yticks=[])
     inset.grid(visible=False)
     for spine in inset.spines.values():
         spine.set(visible=True, color=VERMILION, linewidth=1.2)
     factor = 0.64 * width / columns
-    inset.set_title(
-        f"the same, {factor:.0f} times as large", fontsize=8, color=MUTED, fontweight="normal"
-    )
+    inset.set_xlabel(f"the same, {factor:.0f} times as large", fontsize=8, color=MUTED)
     corner = {"color": VERMILION, "lw": 0.8, "alpha": 0.6, "transform": axes.transAxes}
-    axes.plot([columns / width, 0.94], [1, 0.70], **corner)
-    axes.plot([0, 0.3], [1 - rows / height, 0.06], **corner)
+    axes.plot([columns / width, 0.94], [1, 0.73], **corner)
+    axes.plot([0, 0.3], [1 - rows / height, 0.11], **corner)
 
 
 def _shape(policy: Policy) -> str:
     sizes = [policy.layers[0].fan_in, *(int(layer.kept.sum()) for layer in policy.layers)]
     return "–".join(map(str, sizes))
-

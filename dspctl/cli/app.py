@@ -47,7 +47,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -56,7 +56,9 @@ app = typer.Typer(
 def main(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
     ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show the traceback of an error, not just its sentence.")
@@ -64,7 +66,7 @@ def main(
 ) -> None:
     """Train, compact, export and benchmark pruned reinforcement-learning policies.
 
-    Start with [bold]dspctl demo[/bold]; [bold]dspctl doctor[/bold] tells what this machine can do.
+    Start with **dspctl demo**; **dspctl doctor** tells what this machine can do.
     """
     show.log_to_stderr()
 

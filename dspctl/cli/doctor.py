@@ -38,9 +38,7 @@ def doctor(
     if json:
         show.result_json({"findings": [asdict(finding) for finding in findings]})
     else:
-        rows = [
-            (f.name, "works" if f.works else "missing", f.purpose, f.found) for f in findings
-        ]
+        rows = [(f.name, "works" if f.works else "missing", f.purpose, f.found) for f in findings]
         show.table("This machine", ("check", "state", "needed for", "seen"), rows)
         for command in dict.fromkeys(f.install for f in findings if not f.works):
             wanted = ", ".join(f.purpose for f in findings if not f.works and f.install == command)

@@ -7,7 +7,7 @@ A new field is a new flag with no line changed here; a new section of the config
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Annotated, Any, Literal, Optional, TypeVar, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
@@ -25,6 +25,7 @@ PANELS = {
     "checkpoint_seconds": "Keeping",
 }
 _ARGUMENT = "environment"
+_METAVARS = {int: "N", float: "X", str: "NAME"}
 
 
 def settings_as_flags(command: Command) -> Command:
@@ -56,20 +57,29 @@ def _flags() -> list[inspect.Parameter]:
 
 def _annotation(name: str, kind: Any, panel: str) -> Any:
     """The annotated type from which typer makes the flag of one field."""
-    flag = f"--{name.replace('_', '-')}"
+    sentence = field_help(name)
     extra: dict[str, Any] = {}
     if get_origin(kind) is Literal:
-        # The config names the choices in its own error, so the flag takes any text.
-        extra["metavar"], kind = "|".join(get_args(kind)), str
+        # The config refuses other values with an error of its own, so the flag takes any text.
+        if not all(choice in sentence for choice in get_args(kind)):
+            sentence = f"{sentence.rstrip('.')} ({', '.join(get_args(kind))})."
+        extra["metavar"], kind = "NAME", str
     elif get_origin(kind) is tuple:
-        extra["metavar"], extra["parser"], kind = "WIDTHS", _widths, Any
+        extra["metavar"], extra["parser"], kind = "N-N", _widths, Any
     elif kind is bool:
-        flag = f"{flag}/--no-{flag.removeprefix('--')}"
-    help_text = field_help(name)
+        # One flag with a value: a pair such as --normalize-rewards/--no-normalize-rewards would
+        # leave no room for the sentence in a terminal of 80 columns.
+        extra["metavar"], extra["parser"], kind = "yes|no", _yes_or_no, Any
+    else:
+        extra["metavar"] = _METAVARS[kind]
     option = typer.Option(
-        flag, help=help_text, rich_help_panel=panel, show_default="from the recipe", **extra
+        f"--{name.replace('_', '-')}",
+        help=sentence,
+        rich_help_panel=panel,
+        show_default=False,
+        **extra,
     )
-    return Annotated[Optional[kind], option]  # noqa: UP045  kind is a value, not an expression
+    return Annotated[kind | None, option]
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -80,3 +90,9 @@ def _widths(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.replace(",", "-").split("-"))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a list of widths such as 128-128") from None
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise typer.BadParameter(f"{text!r} is neither yes nor no")
+    return text == "yes"

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from dspctl.trainer import Evaluation
     from dspctl.trainer import Progress as TrainProgress
 
 _LOG_SHARES = 10  # lines a long task prints where there is no terminal to draw a bar on
@@ -116,10 +117,13 @@ def interval(low: float, high: float) -> str:
     return f"[{number(low)}, {number(high)}]"
 
 
+def returns(result: "Evaluation") -> str:
+    """A mean return with its 95% interval."""
+    return f"{number(result.mean)}, 95% interval {interval(result.ci_low, result.ci_high)}"
+
+
 def _scaled(value: float, scales: Sequence[tuple[str, float]]) -> str:
-    name, scale = next(
-        (entry for entry in reversed(scales) if abs(value) >= entry[1]), scales[0]
-    )
+    name, scale = next((entry for entry in reversed(scales) if abs(value) >= entry[1]), scales[0])
     scaled = value / scale
     digits = 0 if scale == 1.0 and float(scaled).is_integer() else 3
     return f"{scaled:.0f} {name}" if digits == 0 or scaled >= 100 else f"{scaled:.{digits}g} {name}"
@@ -199,6 +203,8 @@ def _lines(console: Console, title: str) -> Callable[[int, int, str], None]:
     def advance(done: int, total: int, details: str) -> None:
         nonlocal printed
         reached = _LOG_SHARES * done // max(total, 1)
+        if reached < printed:  # the next part of the same task
+            printed = 0
         if reached > printed:
             printed = reached
             console.print(Text(f"{title}: {min(100, 100 * done // total)}%  {details}".rstrip()))

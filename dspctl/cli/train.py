@@ -1,11 +1,12 @@
 """``dspctl train``: a run from an environment id, every setting a flag."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Optional
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dspctl.cli import show
+from dspctl.cli.evaluate import play
 from dspctl.cli.interrupt import EXIT_INTERRUPTED, stop_on_signal
 from dspctl.cli.settings import settings_as_flags
 from dspctl.errors import ConfigProblem
@@ -17,33 +18,40 @@ if TYPE_CHECKING:
 @settings_as_flags
 def train(
     environment: Annotated[
-        Optional[str],
+        str | None,
         typer.Argument(metavar="ENV", help="Gymnasium environment id, such as CartPole-v1."),
     ] = None,
     output: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option(
-            "--output", "-o", help="Run folder.", show_default="runs/ENV-METHOD-seedSEED"
+            "--output",
+            "-o",
+            metavar="RUN",
+            help="Run folder.",
+            show_default="runs/ENV-METHOD-seedSEED",
         ),
     ] = None,
     resume: Annotated[
-        Optional[Path],
+        Path | None,
         typer.Option(metavar="RUN", help="Go on with a run, under its own settings."),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run folder.")] = False,
-    evaluation: Annotated[
-        bool, typer.Option("--eval/--no-eval", help="Evaluate the policy afterwards.")
-    ] = True,
-    episodes: Annotated[int, typer.Option(min=1, help="Episodes of that evaluation.")] = 100,
+    no_eval: Annotated[
+        bool, typer.Option("--no-eval", help="Do not evaluate the policy afterwards.")
+    ] = False,
+    episodes: Annotated[
+        int, typer.Option(min=1, metavar="N", help="Episodes of that evaluation.")
+    ] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     **settings: Any,
 ) -> None:
     """Train a policy with PPO, pruning it on the way.
 
-    Settings that are not given come from the recipe of the environment. Ctrl-C writes a
-    checkpoint; [bold]--resume RUN[/bold] goes on from there.
+    Settings that are not given come from the environment's recipe. Ctrl-C writes a checkpoint;
+    **--resume RUN** goes on from there.
     """
     from dspctl import trainer
+    from dspctl.runtime import NumpyRunner
 
     if resume is not None:
         _refuse_settings(environment, output, force, settings)
@@ -70,7 +78,7 @@ def train(
         raise typer.Exit(EXIT_INTERRUPTED)
 
     opened = trainer.load_run(run)
-    measured = _evaluate(opened, episodes) if evaluation else None
+    measured = play(NumpyRunner(opened.policy()), episodes) if not no_eval else None
     if json:
         show.result_json(_json(opened, result, measured))
     else:
@@ -98,18 +106,6 @@ def _refuse_settings(
         )
 
 
-def _evaluate(run: "Run", episodes: int) -> "Evaluation":
-    from dspctl.trainer import evaluate
-
-    with show.task_bar(f"{run.config.environment} evaluation") as advance:
-        return evaluate(
-            run.policy().act,
-            run.config.environment,
-            episodes=episodes,
-            on_progress=lambda done, total: advance(done, total, "episodes"),
-        )
-
-
 def _sparsity(config: "TrainConfig", units: tuple[int, ...]) -> float:
     return 1 - sum(units) / sum(config.hidden) if config.hidden else 0.0
 
@@ -118,15 +114,12 @@ def _summary(run: "Run", result: "TrainResult", measured: "Evaluation | None") -
     config = run.config
     entries = {}
     if measured is not None:
-        entries["return"] = (
-            f"{show.number(measured.mean)}  95% {show.interval(measured.ci_low, measured.ci_high)}"
-            f" over {measured.episodes} episodes"
-        )
+        entries["return"] = f"{show.returns(measured)}, {measured.episodes} episodes"
     entries["units"] = f"{show.units(result.units)} of {show.units(config.hidden)}"
     entries["sparsity"] = f"{show.share(_sparsity(config, result.units))} of units"
     entries["steps"] = show.count(result.steps)
     entries["time"] = show.duration(result.seconds)
-    split = run.info.get("time_s", {})
+    split = run.info.get("time_split_s", {})
     if split:
         entries["of which"] = ", ".join(f"{k} {show.duration(v)}" for k, v in split.items())
     return entries
@@ -140,7 +133,7 @@ def _json(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> d
         "seed": run.config.seed,
         "steps": result.steps,
         "seconds": result.seconds,
-        "time_s": run.info.get("time_s", {}),
+        "time_split_s": run.info.get("time_split_s", {}),
         "units": list(result.units),
         "sparsity": _sparsity(run.config, result.units),
         "evaluation": None if measured is None else measured.to_json(),

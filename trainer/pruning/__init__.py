@@ -1,4 +1,4 @@
-"""Pruning as four small choices: regulariser, saliency, schedule, granularity (METHOD section 2)."""
+"""Pruning as four small choices: regulariser, saliency, schedule, granularity."""
 
 from dspctl.trainer.pruning.methods import METHODS, Method, method_named
 from dspctl.trainer.pruning.pruner import Archive, Pruner

@@ -1,0 +1,286 @@
+"""The runs behind the training comparison: who takes part, in which order, and what they took."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, Literal
+
+import dspctl
+from dspctl.benchmarks._training_worker import FAILED, Timing
+from dspctl.benchmarks.machine import Machine, describe_machine
+from dspctl.errors import ConfigProblem
+from dspctl.runtime.files import write_json
+
+SCHEMA = 1
+KIND = "dspctl.training-bench"
+ENVIRONMENTS = ("CartPole-v1", "LunarLander-v3", "Hopper-v5")
+STEPS = 200_000
+"""Default steps: speeds hardly change later, and all repeats take half an hour, not three."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One program in one setup.
+
+    Attributes:
+        name: as the table prints it.
+        program: who trains.
+        vector: who steps the environments.
+        method: pruning method, for dspctl.
+        threads: torch's threads, None where torch does not train.
+    """
+
+    name: str
+    program: Literal["dspctl", "stable-baselines3", "sbx"]
+    vector: Literal["envpool", "gymnasium"]
+    method: str = "ppo"
+    threads: int | None = None
+
+    @property
+    def group(self) -> str:
+        """Setups of which the fastest counts: Stable-Baselines3 gets its better thread count."""
+        return self.program if self.vector == "gymnasium" else f"{self.program} on EnvPool"
+
+
+CONTENDERS = (
+    Contender("dspctl, PPO", "dspctl", "envpool"),
+    Contender("dspctl, DSP 93%", "dspctl", "envpool", "dsp"),
+    Contender("Stable-Baselines3, 1 thread", "stable-baselines3", "gymnasium", threads=1),
+    Contender("Stable-Baselines3, 2 threads", "stable-baselines3", "gymnasium", threads=2),
+    Contender("sbx", "sbx", "gymnasium"),
+    Contender("Stable-Baselines3 on EnvPool", "stable-baselines3", "envpool", threads=1),
+    Contender("sbx on EnvPool", "sbx", "envpool"),
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One finished run.
+
+    Attributes:
+        environment: gymnasium id.
+        contender: its name.
+        repeat: counted from 0, also the seed.
+        process_s: seconds from starting the process to its end, imports included.
+        timing: what the run itself took.
+    """
+
+    environment: str
+    contender: str
+    repeat: int
+    process_s: float
+    timing: Timing
+
+    @property
+    def steps_per_s(self) -> float:
+        """Speed of the whole loop; the warm-up that compiles is not in it."""
+        return self.timing.steps / self.timing.learn_s
+
+
+@dataclass(frozen=True)
+class Unavailable:
+    """A contender that could not run, and why."""
+
+    environment: str
+    contender: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SpeedRatio:
+    """How many times faster than a peer; low and high are the extremes over repeats."""
+
+    environment: str
+    contender: str
+    peer: str
+    median: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """All runs so far.
+
+    Attributes:
+        status: ``partial`` until the last run is in.
+        machine: where.
+        settings: environment → the configuration that all contenders share.
+        contenders: who takes part.
+        measured: finished runs, in the order in which they ran.
+        unavailable: what could not run.
+    """
+
+    status: Literal["partial", "complete"]
+    machine: Machine
+    settings: Mapping[str, Mapping[str, Any]]
+    contenders: tuple[Contender, ...]
+    measured: tuple[Measured, ...] = ()
+    unavailable: tuple[Unavailable, ...] = ()
+
+    def runs(self, environment: str, contender: str) -> list[Measured]:
+        """Every repeat of one contender."""
+        wanted = (environment, contender)
+        return [one for one in self.measured if (one.environment, one.contender) == wanted]
+
+    def ratios(self, environment: str) -> list[SpeedRatio]:
+        """Each of dspctl's contenders against the fastest setup of each peer, repeat by repeat."""
+        speeds = {
+            one: {run.repeat: run.steps_per_s for run in self.runs(environment, one.name)}
+            for one in self.contenders
+        }
+        best: dict[str, Contender] = {}
+        for one, values in speeds.items():
+            if one.program == "dspctl" or not values:
+                continue
+            known = best.get(one.group)
+            if known is None or median(values.values()) > median(speeds[known].values()):
+                best[one.group] = one
+        found = []
+        for own in (one for one in self.contenders if one.program == "dspctl"):
+            for peer in best.values():
+                shared = speeds[own].keys() & speeds[peer].keys()
+                values = [speeds[own][repeat] / speeds[peer][repeat] for repeat in shared]
+                if values:
+                    found.append(
+                        SpeedRatio(
+                            environment,
+                            own.name,
+                            peer.name,
+                            median(values),
+                            min(values),
+                            max(values),
+                        )
+                    )
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, with speeds and ratios spelled out."""
+        values = asdict(self) | {"machine": self.machine.to_json()}
+        for entry, one in zip(values["measured"], self.measured, strict=True):
+            entry["steps_per_s"] = one.steps_per_s
+        ratios = [asdict(one) for name in self.settings for one in self.ratios(name)]
+        return {"kind": KIND, "schema": SCHEMA, **values, "ratios": ratios}
+
+
+RunContender = Callable[[Contender, Mapping[str, Any]], tuple[float, dict[str, Any]]]
+"""Starts one run with a configuration; returns seconds of the process and its answer."""
+
+
+def compare(
+    environments: Sequence[str] = ENVIRONMENTS,
+    *,
+    repeats: int = 3,
+    steps: int = STEPS,
+    out: Path | None = None,
+    contenders: Sequence[Contender] = CONTENDERS,
+    on_run: Callable[[str], None] | None = None,
+    run: RunContender | None = None,
+) -> TrainingResult:
+    """Run every contender in every environment, alternating, and keep every timing.
+
+    Args:
+        environments: gymnasium ids.
+        repeats: runs per contender and environment.
+        steps: environment steps per run.
+        out: JSON file, replaced after every run.
+        contenders: who takes part.
+        on_run: called with a sentence before each run.
+        run: how a run is started; by default in a fresh process.
+
+    Raises:
+        ConfigProblem: *repeats* is below 1.
+        MissingExtra: the trainer's own packages are absent.
+        EnvironmentProblem: an environment cannot be made.
+        WriteFailed: *out* cannot be written.
+    """
+    from dspctl.trainer import recipe
+
+    if repeats < 1:
+        raise ConfigProblem(f"repeats must be at least 1, not {repeats}")
+    run = run or run_process
+    configs = {
+        (name, method): recipe(name, method=method, steps=steps, target_kl=0.0)
+        for name in environments
+        for method in {one.method for one in contenders}
+    }
+    result = TrainingResult(
+        status="partial",
+        machine=describe_machine(),
+        settings={name: configs[name, contenders[0].method].to_json() for name in environments},
+        contenders=tuple(contenders),
+    )
+    for name, repeat, contender in _turns(environments, contenders, repeats):
+        if any(
+            (lost.environment, lost.contender) == (name, contender.name)
+            for lost in result.unavailable
+        ):
+            continue
+        if on_run is not None:
+            on_run(f"{name}, run {repeat + 1} of {repeats}: {contender.name}")
+        config = replace(configs[name, contender.method], seed=repeat)
+        if contender.program == "dspctl":
+            config = replace(config, vector_backend=contender.vector)
+        process_s, answer = run(contender, config.to_json())
+        if "reason" in answer:
+            lost = Unavailable(name, contender.name, answer["reason"])
+            result = replace(result, unavailable=(*result.unavailable, lost))
+        else:
+            one = Measured(name, contender.name, repeat, process_s, Timing(**answer))
+            result = replace(result, measured=(*result.measured, one))
+        if out is not None:
+            write_json(out, result.to_json())
+    result = replace(result, status="complete")
+    if out is not None:
+        write_json(out, result.to_json())
+    return result
+
+
+def run_process(contender: Contender, config: Mapping[str, Any]) -> tuple[float, dict[str, Any]]:
+    """One run in a fresh process; a failed one answers with a ``reason``."""
+    request = {
+        "program": contender.program,
+        "vector": contender.vector,
+        "threads": contender.threads,
+        "config": config,
+    }
+    home = str(Path(dspctl.__file__).resolve().parents[1])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")])),
+        "PYTHONWARNINGS": "ignore",
+    }
+    if contender.threads is not None:
+        # Before torch starts: set_num_threads alone leaves OpenMP's own pool as it was.
+        environment["OMP_NUM_THREADS"] = str(contender.threads)
+    start = perf_counter()
+    answer = subprocess.run(
+        [sys.executable, "-m", "dspctl.benchmarks._training_worker", json.dumps(request)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = perf_counter() - start
+    lines = answer.stdout.strip().splitlines()
+    if answer.returncode in (0, FAILED) and lines:
+        found: dict[str, Any] = json.loads(lines[-1])
+        return seconds, found
+    last = (answer.stderr.strip().splitlines() or [f"exit {answer.returncode}"])[-1]
+    return seconds, {"reason": f"the process failed: {last}"}
+
+
+def _turns(
+    environments: Sequence[str], contenders: Sequence[Contender], repeats: int
+) -> Iterator[tuple[str, int, Contender]]:
+    """Environment by environment; within one, every other repeat goes backwards."""
+    for name in environments:
+        for repeat in range(repeats):
+            for contender in contenders if repeat % 2 == 0 else reversed(contenders):
+                yield name, repeat, contender

@@ -1,0 +1,186 @@
+"""``dspctl inspect``: what is inside a run, a policy file or a bundle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dspctl.cli import show
+from dspctl.cli.subjects import Kind, kind_of
+
+if TYPE_CHECKING:
+    from dspctl.runtime import Layer, Policy
+    from dspctl.runtime.bundle import Bundle
+    from dspctl.trainer import Run
+
+
+def inspect(
+    subject: Annotated[
+        Path, typer.Argument(metavar="RUN|POLICY|BUNDLE", help="What to look into.")
+    ],
+    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Show what is inside a run, a policy file or a bundle.
+
+    A bundle is verified on the way: every file against its hash.
+    """
+    from dspctl.runtime import load_policy
+    from dspctl.runtime.bundle import open_bundle
+    from dspctl.runtime.files import sha256_of
+
+    kind = kind_of(subject)
+    found: dict[str, Any] = {"path": str(subject), "kind": kind.value}
+    if kind is Kind.RUN:
+        from dspctl.trainer import load_run
+
+        run = load_run(subject)
+        found |= {"status": run.info["status"], "config": run.config.to_json(), "info": run.info}
+        _ = json or _draw_run(run)
+    elif kind is Kind.BUNDLE:
+        bundle = open_bundle(subject)
+        found |= {
+            "manifest": bundle.manifest.to_json(),
+            "parity": [parity.to_json() for parity in bundle.parity],
+            "policy": policy_json(bundle.policy),
+        }
+        _ = json or _draw_bundle(bundle)
+    else:
+        policy, digest = load_policy(subject), sha256_of(subject)
+        found |= {"sha256": digest, "policy": policy_json(policy)}
+        _ = json or draw_policy(policy, str(subject), {"sha256": digest})
+    if json:
+        show.result_json(found)
+
+
+def policy_json(policy: "Policy") -> dict[str, Any]:
+    """Everything about a policy but its weights, JSON values only."""
+    counts = policy.counts
+    return {
+        "environment": policy.environment,
+        "observations": policy.observation.size,
+        "inputs": policy.inputs.tolist(),
+        "normalised": policy.normalizer is not None,
+        "layers": [
+            {
+                "inputs": layer.fan_in,
+                "units": layer.width,
+                "kept": int(layer.kept.sum()),
+                "bias": layer.bias is not None,
+                "activation": layer.activation,
+            }
+            for layer in policy.layers
+        ],
+        "action": policy.action.kind,
+        "masked": policy.masked,
+        "weights": counts.weights,
+        "flops": counts.flops,
+        "size_bytes": counts.size_bytes,
+        "lineage": policy.lineage,
+    }
+
+
+def draw_policy(policy: "Policy", title: str, extra: dict[str, str]) -> None:
+    """Print a policy: its facts, then its layers."""
+    counts, lineage = policy.counts, policy.lineage
+    normalizer = policy.normalizer
+    entries = {
+        "environment": policy.environment,
+        "observation": f"{policy.observation.size} features, {policy.inputs.size} of them read",
+        "normaliser": "none"
+        if normalizer is None
+        else f"mean and scale, clipped at {normalizer.clip}"
+        if normalizer.clip is not None
+        else "mean and scale",
+        "action": _action(policy),
+        "size": f"{show.count(counts.weights)} weights, {show.count(counts.flops)} FLOPs, "
+        f"{show.size(counts.size_bytes)} of parameters",
+        **{f"lineage: {name}": _short(value) for name, value in lineage.items()},
+        **extra,
+    }
+    show.facts(title, entries)
+    rows = [
+        (_layer_name(index, policy), show.count(layer.fan_in), _units(layer), layer.activation)
+        for index, layer in enumerate(policy.layers)
+    ]
+    show.table("Layers", ("layer", "inputs", "units", "activation"), rows)
+    if policy.masked:
+        show.next_command(f"dspctl compact {title} -o policy.safetensors", "remove masked units")
+
+
+def _draw_run(run: "Run") -> None:
+    config, info = run.config, run.info
+    units = info.get("units", config.hidden)
+    entries = {
+        "status": str(info["status"]),
+        "environment": config.environment,
+        "method": f"{config.method}, sparsity {config.sparsity}, seed {config.seed}",
+        "steps": f"{show.count(info.get('steps', 0))} of {show.count(config.steps)}",
+        "time": show.duration(info.get("seconds", 0.0)),
+        "units": f"{show.units(units)} of {show.units(config.hidden)}",
+    }
+    metrics = run.metrics()
+    if metrics:
+        entries["last training return"] = show.number(metrics[-1].get("episode_return"))
+    entries["written by"] = f"dspctl {info.get('dspctl', '?')}"
+    show.facts(str(run.path), entries)
+    if run.finished:
+        show.next_command(f"dspctl compact {run.path} -o policy.safetensors", "minimal network")
+    else:
+        show.next_command(f"dspctl train --resume {run.path}", "go on with it")
+
+
+def _draw_bundle(bundle: "Bundle") -> None:
+    manifest = bundle.manifest
+    draw_policy(
+        bundle.policy,
+        str(bundle.path),
+        {
+            "target": manifest.target,
+            "name": manifest.name,
+            "written by": f"dspctl {manifest.dspctl}"
+            + "".join(f", {name} {version}" for name, version in manifest.tools.items()),
+            **{f"parity: {parity.backend}": _parity(parity) for parity in bundle.parity},
+        },
+    )
+    rows = [
+        (name, show.size(entry.size_bytes), entry.sha256[:16])
+        for name, entry in manifest.files.items()
+    ]
+    show.table("Files, all as exported", ("file", "size", "sha256 begins"), rows)
+
+
+def _parity(parity: Any) -> str:
+    return (
+        f"output error at most {parity.largest_output_error:.1e} over "
+        f"{show.count(parity.observations)} observations, {parity.disagreements} actions differ"
+    )
+
+
+def _action(policy: "Policy") -> str:
+    rule = policy.action
+    if rule.discrete:
+        return f"argmax of {policy.layers[-1].width} outputs"
+    bounds = ", ".join(
+        f"[{low:g}, {high:g}]" for low, high in zip(rule.low, rule.high, strict=True)
+    )
+    return f"{rule.kind} to {bounds}"
+
+
+def _layer_name(index: int, policy: "Policy") -> str:
+    return "output" if index == len(policy.layers) - 1 else f"hidden {index + 1}"
+
+
+def _units(layer: "Layer") -> str:
+    kept = int(layer.kept.sum())
+    masked = f" ({layer.width - kept} masked)" if kept < layer.width else ""
+    return f"{show.count(layer.width)}{masked}"
+
+
+def _short(value: Any) -> str:
+    """A lineage entry on one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_short(entry)}" for name, entry in value.items())
+    if isinstance(value, list):
+        return "-".join(map(str, value))
+    text = str(value)
+    return f"{text[:12]}…" if len(text) == 64 else text

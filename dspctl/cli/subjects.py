@@ -1,0 +1,100 @@
+"""What a path given on the command line is: a run, a policy file or a bundle."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dspctl.cli import show
+from dspctl.errors import EnvironmentProblem, MissingExtra, PolicyNotFound
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dspctl.runtime import Policy
+
+_RECORDED_EPISODES = 25
+
+
+class Kind(Enum):
+    """The three artefacts that are handed over."""
+
+    RUN = "run"
+    POLICY = "policy"
+    BUNDLE = "bundle"
+
+
+def kind_of(path: Path) -> Kind:
+    """Tell what *path* is; a folder that is no bundle is taken for a run.
+
+    Raises:
+        PolicyNotFound: there is nothing at *path*.
+    """
+    from dspctl.runtime.bundle import MANIFEST
+
+    if path.is_dir():
+        return Kind.BUNDLE if (path / MANIFEST).is_file() else Kind.RUN
+    if not path.exists():
+        raise PolicyNotFound(
+            f"there is nothing at {path}: give a run folder, a policy file or a bundle; "
+            "dspctl train makes a run"
+        )
+    return Kind.POLICY
+
+
+def source_of(path: Path) -> "tuple[Policy, NDArray[Any] | None]":
+    """The policy behind a path as it was trained, and raw observations to prove rewrites on.
+
+    A run brings its own observations. For a policy or a bundle they are recorded in the
+    environment, or None where that cannot be made here.
+    """
+    from dspctl.runtime import load_policy
+    from dspctl.runtime.bundle import open_bundle
+
+    kind = kind_of(path)
+    if kind is Kind.RUN:
+        from dspctl.trainer import load_run
+
+        run = load_run(path)
+        observations = run.observations()
+        return run.policy(), observations if len(observations) else None
+    policy = load_policy(path) if kind is Kind.POLICY else open_bundle(path).policy
+    return policy, _recorded(policy)
+
+
+def _recorded(policy: "Policy") -> "NDArray[Any] | None":
+    import numpy as np
+
+    batches: list[NDArray[Any]] = []
+    try:
+        from dspctl.trainer import evaluate
+
+        with show.task_bar(f"recording observations in {policy.environment}") as advance:
+            evaluate(
+                policy.act,
+                policy.environment,
+                episodes=_RECORDED_EPISODES,
+                on_progress=lambda done, total: advance(done, total, "episodes"),
+                record=batches,
+            )
+    except (MissingExtra, EnvironmentProblem) as error:
+        show.note(f"no observations are recorded, the proof uses generated ones alone: {error}")
+        return None
+    return np.concatenate(batches)
+
+
+@contextmanager
+def runnable(path: Path) -> Iterator[Path]:
+    """A policy file or bundle for *path*; a run is compacted into a temporary policy file."""
+    if kind_of(path) is not Kind.RUN:
+        yield path
+        return
+    from dspctl.compactor import compact
+    from dspctl.runtime import save_policy
+
+    policy, observations = source_of(path)
+    with tempfile.TemporaryDirectory(prefix="dspctl-") as folder:
+        compacted = compact(policy, observations=observations).policy
+        yield save_policy(compacted, Path(folder, f"{path.name}.safetensors"))

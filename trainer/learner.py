@@ -1,0 +1,29 @@
+"""A network together with what trains and prunes it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dspctl.trainer.adam import Adam
+from dspctl.trainer.network import Network
+from dspctl.trainer.pruning.pruner import Pruner
+from dspctl.trainer.pruning.regularizers import Regularizer
+
+
+@dataclass(eq=False)
+class Learner:
+    """Actor or critic.
+
+    Attributes:
+        network: its parameters and gradients.
+        optimiser: its Adam state, of the same length.
+        pruner: decides what leaves, and remembers what did.
+        regularizer: what is added to its loss, or None where it is not pruned.
+        rng: the order of its minibatches.
+    """
+
+    network: Network
+    optimiser: Adam
+    pruner: Pruner
+    regularizer: Regularizer | None
+    rng: np.random.Generator

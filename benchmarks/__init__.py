@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 _HOMES = {
     "BenchResult": "dspctl.benchmarks.result",
-    "load_result": "dspctl.benchmarks.result",
+    "load_result": "dspctl.benchmarks.result_file",
     "measure": "dspctl.benchmarks.measurement",
 }
 
 if TYPE_CHECKING:
     from dspctl.benchmarks.measurement import measure
-    from dspctl.benchmarks.result import BenchResult, load_result
+    from dspctl.benchmarks.result import BenchResult
+    from dspctl.benchmarks.result_file import load_result
 
 __all__ = ["BenchResult", "load_result", "measure"]
 

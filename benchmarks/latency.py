@@ -6,16 +6,15 @@ cancels. Calls run back to back with warm caches; each block begins with a few u
 because the other subject has just emptied the caches.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import cycle, islice
-from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.benchmarks.advice import TAIL, advice
 from dspctl.benchmarks.stats import Blocks, Interval, percentile, percentile_interval
 from dspctl.benchmarks.timer import Clock, ReadClock, WarmUp, collector_off, timed, warm_up
 from dspctl.errors import ConfigProblem
@@ -28,10 +27,6 @@ ROUNDS = 40
 SETTLING_CALLS = 20
 MAX_SINGLE_CALLS = 3_000_000
 """Most single calls kept per subject; MLPerf's rule for p99.9 asks for 2,654,208."""
-
-_DRIFT = 0.10
-_LATE = 10.0
-_TAIL = {"p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +154,7 @@ def summarize(
     """Figures and notes from raw samples."""
     body = np.concatenate(samples.body)
     single = samples.single
-    tail = {name: percentile(single, share) for name, share in _TAIL.items()}
+    tail = {name: percentile(single, share) for name, share in TAIL.items()}
     p50 = percentile_interval(samples.body, 0.5, seed=seed)
     return Latency(
         label=label,
@@ -175,26 +170,18 @@ def summarize(
         calls_per_sample=samples.calls_per_sample,
         samples=int(body.size),
         warm_up_calls=samples.warm_up.calls,
-        notes=tuple(_notes(samples, p50.estimate, tail, clock)),
+        notes=tuple(
+            advice(
+                calls=single.size,
+                warm_up=samples.warm_up,
+                blocks=samples.body,
+                mean_ns=float(body.mean()),
+                p50_ns=p50.estimate,
+                tail_ns=tail,
+                clock=clock,
+            )
+        ),
     )
-
-
-def calls_needed(share: float) -> int:
-    """Calls that MLPerf's rule asks for behind a percentile.
-
-    Inference rules, "number of queries": at 99% confidence the error of the percentile's rank
-    stays under a twentieth of the distance to 1; rounded up to a multiple of 8192.
-    """
-    margin = (1 - share) / 20
-    z = NormalDist().inv_cdf(0.995)
-    return math.ceil(z * z * share * (1 - share) / margin**2 / 8192) * 8192
-
-
-def drift(blocks: Blocks) -> float:
-    """Spread of the blocks' medians (p95 - p5) relative to their median."""
-    medians = np.array([np.median(block) for block in blocks])
-    low, middle, high = np.quantile(medians, [0.05, 0.5, 0.95])
-    return float((high - low) / middle) if middle > 0 else 0.0
 
 
 @dataclass(frozen=True)
@@ -239,39 +226,3 @@ def _block(call: Call, arguments: Iterator[Any], plan: _Plan, read: ReadClock) -
         call(argument)
         single.append(read() - start)
     return _Block(np.array(single, np.int64), np.array(batched, np.int64))
-
-
-def _notes(
-    samples: Samples, p50_ns: float, tail: Mapping[str, float], clock: Clock
-) -> Iterator[str]:
-    count = samples.single.size
-    short = [name for name, share in _TAIL.items() if count < calls_needed(share)]
-    if short:
-        needed = calls_needed(_TAIL[short[0]])
-        yield (
-            f"{' and '.join(short)} rest{'s' if len(short) == 1 else ''} on {count:,} single "
-            f"calls, and MLPerf's rule asks for {needed:,} behind {short[0]}: measure "
-            f"{math.ceil(needed / count)} times as long before relying on it"
-        )
-    if not samples.warm_up.settled:
-        yield (
-            f"the warm-up did not settle within {samples.warm_up.calls:,} calls: stop other "
-            "programs, or fix the processor's frequency, and repeat"
-        )
-    if (spread := drift(samples.body)) > _DRIFT:
-        yield (
-            f"the blocks' medians differ by {spread:.0%}, so the machine was not quiet: stop "
-            "other programs and repeat; ratios suffer less, since the subjects alternate"
-        )
-    if tail["p99"] > _LATE * tail["p90"]:
-        yield (
-            f"p99 is {tail['p99'] / tail['p90']:.0f} times p90, which is the operating system, "
-            "not the network: on the vehicle, pin the loop to a core and give it a real-time "
-            "priority"
-        )
-    if clock.cost_ns > 0.05 * p50_ns:
-        yield (
-            f"p90 and above contain the clock's own {clock.cost_ns:.0f} ns "
-            f"({clock.cost_ns / p50_ns:.0%} of the median call): compare them between subjects, "
-            "and take the median for the absolute figure"
-        )

@@ -1,6 +1,6 @@
 """Measuring subjects against each other on every backend that runs here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +20,12 @@ from dspctl.benchmarks.result import (
     Settings,
     Skipped,
     Subject,
-    save_result,
-    save_samples,
 )
+from dspctl.benchmarks.result_file import save_result, save_samples
 from dspctl.benchmarks.stats import Interval, percentile_ratio
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
 from dspctl.benchmarks.timer import Clock, calibrate
-from dspctl.errors import BackendUnavailable, MissingExtra
+from dspctl.errors import BackendUnavailable, MissingExtra, UnknownBackend
 from dspctl.runtime import Runner
 
 SECONDS = 10.0
@@ -67,28 +66,33 @@ def measure(
 
     Args:
         subjects: label → policy file or bundle folder; the first is the baseline of all ratios.
-        backends: names that ``load`` takes; None tries all of them.
+        backends: some of ``runtime.BACKENDS``; None tries all of them.
         seconds: latency measurement per backend, all subjects together.
-        observations: float [n, obs_dim], raw, recorded in the environment; None takes what a
-            bundle or run has beside the policy, else random ones.
+        observations: float [n, obs_dim], raw, recorded in the environment; None draws random
+            ones.
         memory: whether to start processes for memory and start-up time.
         seed: of the observations drawn and of resampling.
         out: JSON file, replaced after every finished measurement; None keeps nothing.
         on_progress: called as measurements proceed.
 
     Raises:
+        UnknownBackend: a name that is none.
         BackendUnavailable: no backend runs any subject; the message holds each reason.
         ConfigProblem: no subjects, or no time.
         ObservationShape: subjects or observations of different sizes.
         PolicyProblem, BundleProblem: a subject cannot be read.
         WriteFailed: *out* cannot be written.
     """
+    chosen_backends = runtime.BACKENDS if backends is None else tuple(backends)
+    for backend in chosen_backends:
+        if backend not in runtime.BACKENDS:
+            raise UnknownBackend(
+                f"there is no backend {backend!r}: choose from {', '.join(runtime.BACKENDS)}"
+            )
     opened = open_subjects(subjects)
     machine = describe_machine()
     clock = calibrate()
-    chosen, origin = choose_observations(
-        opened[0].policy, _recorded(opened) if observations is None else observations, seed=seed
-    )
+    chosen, origin = choose_observations(opened[0].policy, observations, seed=seed)
     result = BenchResult(
         status="partial",
         machine=machine,
@@ -96,11 +100,11 @@ def measure(
         settings=Settings(seconds=seconds, rounds=ROUNDS, seed=seed, observations=origin),
         subjects=tuple(one.subject for one in opened),
         ratios=tuple(_count_ratios([one.subject for one in opened])),
-        notes=machine.notes(),
+        notes=(*machine.notes(), *_masked(opened)),
     )
     keeper = _Keeper(result, out, on_progress)
     keeper.update()
-    for backend in runtime.BACKENDS if backends is None else backends:
+    for backend in chosen_backends:
         runnable = _measure_latency(keeper, opened, backend, chosen, clock)
         if memory and runnable:
             _measure_memory(keeper, runnable, backend)
@@ -225,6 +229,16 @@ def _latency_ratios(
     return ratios
 
 
+def _masked(opened: Sequence[Opened]) -> Iterator[str]:
+    """Say so where nothing has been removed yet."""
+    for one in opened:
+        if one.subject.masked:
+            yield (
+                f"'{one.subject.label}' still stores its masked units, so it is as large and as "
+                "slow as before: run  dspctl compact  on it first"
+            )
+
+
 def _count_ratios(subjects: Sequence[Subject]) -> list[Ratio]:
     baseline = subjects[0]
     ratios = []
@@ -251,7 +265,3 @@ def _count_ratios(subjects: Sequence[Subject]) -> list[Ratio]:
                 )
             )
     return ratios
-
-
-def _recorded(opened: Sequence[Opened]) -> NDArray[Any] | None:
-    return None

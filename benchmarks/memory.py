@@ -88,7 +88,7 @@ def measure_memory(
         BackendUnavailable: a probe failed; the message holds its last line.
     """
     probes: dict[str, list[Probe]] = {label: [] for label in subjects}
-    for done in range(repeats):
+    for _ in range(repeats):
         for label, path in subjects.items():
             probes[label].append(probe_once(path, backend))
             if on_probe is not None:

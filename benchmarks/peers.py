@@ -1,4 +1,4 @@
-"""Stable-Baselines3's and sbx's PPO, set up like a `TrainConfig`: the only module that imports them.
+"""Stable-Baselines3's and sbx's PPO, set up like a `TrainConfig`; nothing else imports them.
 
 Both run as their documentation sets them up: ``make_vec_env`` (monitored environments stepped one
 after the other), ``VecNormalize`` where the configuration normalises, networks and rates as
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from dspctl.errors import MissingExtra
 from dspctl.trainer import TrainConfig
-from dspctl.trainer.environments import describe
 
 try:
     import stable_baselines3

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.result import Subject
 from dspctl.errors import ConfigProblem, ObservationShape
 from dspctl.runtime import Policy, load_policy
+from dspctl.runtime.bundle import ONNX, POLICY, open_bundle
 from dspctl.runtime.files import sha256_of
 
 OBSERVATIONS = 1024
 """Observations that the runners are given in turn: more than a branch predictor learns."""
 
 _UNBOUNDED = 1e6
+_RANDOM = "{} random observations: by the normaliser's statistics, else within the bounds"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,50 +84,88 @@ def choose_observations(
         picks = rng.choice(len(recorded), min(count, len(recorded)), replace=False)
         chosen = np.ascontiguousarray(recorded[picks], np.float32)
         return chosen, f"{len(chosen)} of {len(recorded)} recorded observations"
-    return _random_observations(policy, rng, count), f"{count} random observations within bounds"
+    return _random_observations(policy, rng, count), _RANDOM.format(count)
 
 
 def _random_observations(
     policy: Policy, rng: np.random.Generator, count: int
 ) -> NDArray[np.float32]:
-    """Uniform where both bounds mean something, else normal around the normaliser's mean.
+    """Near what training saw: the normaliser knows, else the bounds do, else a unit normal.
 
     Bounds such as 3.4e38 say "no bound"; drawing between them would only saturate every unit.
     """
     low, high = policy.observation.low, policy.observation.high
     bounded = (np.abs(low) < _UNBOUNDED) & (np.abs(high) < _UNBOUNDED)
-    mean, deviation = np.zeros(low.size), np.ones(low.size)
-    if policy.normalizer is not None:
-        mean[policy.inputs] = policy.normalizer.mean
-        deviation[policy.inputs] = 1 / np.maximum(np.abs(policy.normalizer.scale), 1e-6)
-    drawn = rng.normal(mean, deviation, (count, low.size))
-    drawn = np.clip(drawn, low, high)
-    uniform = rng.uniform(
-        np.where(bounded, low, 0.0), np.where(bounded, high, 1.0), (count, low.size)
+    shape = (count, low.size)
+    drawn = np.where(
+        bounded,
+        rng.uniform(np.where(bounded, low, 0.0), np.where(bounded, high, 1.0), shape),
+        np.clip(rng.standard_normal(shape), low, high),
     )
-    return np.where(bounded, uniform, drawn).astype(np.float32)
+    if policy.normalizer is not None:
+        mean = policy.normalizer.mean.astype(np.float64)
+        deviation = 1 / np.maximum(np.abs(policy.normalizer.scale.astype(np.float64)), 1e-6)
+        known = rng.normal(mean, deviation, (count, mean.size))
+        drawn[:, policy.inputs] = np.clip(known, low[policy.inputs], high[policy.inputs])
+    return drawn.astype(np.float32)
 
 
 def _open(label: str, path: Path) -> Opened:
-    kind, policy_path, onnx_path = "policy", path, None
-    policy = load_policy(policy_path)
-    counts = policy.counts
+    if path.is_dir():
+        bundle = open_bundle(path)
+        listed = bundle.manifest.files
+        return Opened(
+            path,
+            bundle.policy,
+            _subject(
+                label,
+                path,
+                bundle.policy,
+                kind="bundle",
+                sha256=listed[POLICY].sha256,
+                policy_bytes=listed[POLICY].size_bytes,
+                onnx_bytes=listed[ONNX].size_bytes if ONNX in listed else None,
+            ),
+        )
+    policy = load_policy(path)
     return Opened(
-        path=path,
-        policy=policy,
-        subject=Subject(
-            label=label,
-            file=path.name,
+        path,
+        policy,
+        _subject(
+            label,
+            path,
+            policy,
             kind="policy",
-            environment=policy.environment,
-            sha256=sha256_of(policy_path),
-            masked=policy.masked,
-            units=counts.units,
-            weights=counts.weights,
-            biases=counts.biases,
-            flops=counts.flops,
-            parameter_bytes=counts.size_bytes,
-            policy_bytes=policy_path.stat().st_size,
+            sha256=sha256_of(path),
+            policy_bytes=path.stat().st_size,
             onnx_bytes=None,
         ),
+    )
+
+
+def _subject(
+    label: str,
+    path: Path,
+    policy: Policy,
+    *,
+    kind: Literal["policy", "bundle"],
+    sha256: str,
+    policy_bytes: int,
+    onnx_bytes: int | None,
+) -> Subject:
+    counts = policy.counts
+    return Subject(
+        label=label,
+        file=path.name,
+        kind=kind,
+        environment=policy.environment,
+        sha256=sha256,
+        masked=policy.masked,
+        units=counts.units,
+        weights=counts.weights,
+        biases=counts.biases,
+        flops=counts.flops,
+        parameter_bytes=counts.size_bytes,
+        policy_bytes=policy_bytes,
+        onnx_bytes=onnx_bytes,
     )

@@ -18,13 +18,8 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from dspctl.benchmarks.training_runs import (
-    ENVIRONMENTS,
-    STEPS,
-    Measured,
-    TrainingResult,
-    compare,
-)
+from dspctl.benchmarks.training_result import Measured, TrainingResult
+from dspctl.benchmarks.training_runs import ENVIRONMENTS, STEPS, compare
 from dspctl.errors import DspctlError
 
 
@@ -57,13 +52,25 @@ def table_of(result: TrainingResult, environment: str) -> Table:
     return table
 
 
-def ratio_lines(result: TrainingResult, environment: str) -> list[str]:
-    """Sentences: how many times faster than which peer."""
-    return [
-        f"{one.contender} is {one.median:.2f} times as fast as {one.peer} "
-        f"({one.low:.2f} to {one.high:.2f} over the repeats)"
-        for one in result.ratios(environment)
-    ]
+def ratios_of(result: TrainingResult, environment: str) -> Table:
+    """How many times as fast as each peer, with the extremes over the repeats."""
+    found = result.ratios(environment)
+    own = list(dict.fromkeys(one.contender for one in found))
+    table = Table("times as fast as", title=f"{environment}, ratios", title_justify="left")
+    for contender in own:
+        table.add_column(contender, justify="right")
+    for peer in dict.fromkeys(one.peer for one in found):
+        ratios = {one.contender: one for one in found if one.peer == peer}
+        table.add_row(
+            peer,
+            *(
+                f"{ratios[name].median:.2f} ({ratios[name].low:.2f}–{ratios[name].high:.2f})"
+                if name in ratios
+                else "–"
+                for name in own
+            ),
+        )
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,9 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     for environment in environments:
         console.print(table_of(result, environment))
-        for line in ratio_lines(result, environment):
-            console.print(f"  {line}", markup=False)
-        console.print()
+        console.print(ratios_of(result, environment))
     for lost in result.unavailable:
         console.print(f"not run: {lost.contender}, {lost.environment}: {lost.reason}", markup=False)
     for note in result.machine.notes():

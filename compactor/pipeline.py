@@ -90,6 +90,8 @@ def _with_lineage(
 ) -> Policy:
     if "compacted" in source.lineage and not network.removals:
         return stored
+    # An earlier compaction may have relied on bounds that this one did not need.
+    earlier = source.lineage.get("compacted")
     return stored.with_lineage(
         compacted={
             "source_sha256": hashlib.sha256(bytes_from_policy(source)).hexdigest(),
@@ -98,6 +100,7 @@ def _with_lineage(
             "removed": dict(Counter(removal.reason for removal in network.removals)),
             "relies_on_bounds": relies_on_bounds,
             "proven_on": {"recorded": proof.recorded, "edges": proof.edges},
+            **({} if earlier is None else {"earlier": earlier}),
         }
     )
 

@@ -1,11 +1,12 @@
-"""Does a backend compute what the reference computes? Measured, with a tolerance that is derived.
+"""Does a backend compute what the reference computes? Measured, with a tolerance that is measured.
 
-The reference is NumPy in float64. Other backends compute in float32, where every operation rounds.
-How far that may lead depends on the weights and on the observation, so one fixed tolerance is
-either too strict for large inputs or blind for small ones. `rounding_bound` is the running error
-bound of Higham, *Accuracy and Stability of Numerical Algorithms*, 2nd ed., chapter 3: no float32
-implementation, in whichever order it adds, can be further away. What is further away is a defect
-(or a lower precision: half precision and TF32 do not pass).
+The reference is NumPy in float64. Other backends compute in float32, where every operation rounds,
+and each adds in an order of its own. How far that leads depends on the weights and on the
+observation: one fixed tolerance is too strict for large inputs or blind for small ones, and a
+worst-case bound is a thousand times too wide for a layer of 128. So the yardstick is float32
+itself: `rounding_bound` runs the same network in float32 in several random orders of addition, and
+grants `MARGIN` times the largest error seen. Half precision and TF32 err thousands of times more
+than float32 and do not pass.
 """
 
 from dataclasses import asdict, dataclass
@@ -14,20 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.runtime.policy import Layer, Policy
+from dspctl.runtime.policy import Policy
 from dspctl.runtime.runner import Runner
 from dspctl.runtime.strict_json import Fields
 
 UNIT_ROUNDOFF = 2.0**-24
 """Relative error of one float32 operation."""
 
+MARGIN = 16.0
+"""How much worse than the yardstick a backend may be, on the same observation."""
+
+ORDERS = 8
+"""Random orders of addition that are tried."""
+
 TANH_ERROR = 1e-6
-"""Absolute error granted to a float32 tanh. ONNX Runtime's polynomial stays below 3e-7."""
+"""Absolute error granted to a float32 tanh; ONNX Runtime's polynomial is off by up to 3.3e-7."""
 
 TIE = 1e-5
 """Logits closer than this may be ranked either way."""
-
-_UNDERFLOW = float(np.finfo(np.float32).tiny)  # many chips flush subnormal numbers to zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +60,7 @@ class Parity:
         largest_output_error: absolute, over all network outputs.
         largest_action_error: as a share of the action's range (of 1 where it has none); 0 for
             discrete actions.
-        largest_bound_share: the largest output error divided by its own `rounding_bound`.
+        largest_bound_share: the largest ratio of an output error to its `rounding_bound`.
         disagreements: observations whose action differs by more than rounding explains. A
             discrete action counts when its reference logit is below the best one by more than
             `TIE` and by more than the rounding of the two.
@@ -149,44 +154,51 @@ def measure_parity(runner: Runner, golden: Golden) -> Parity:
 
 
 def rounding_bound(policy: Policy, observations: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Largest error that a float32 forward pass can make, for every output.
+    """What rounding to float32 explains, for every observation.
 
     Args:
         policy: what is computed.
         observations: float32 [n, obs_dim], raw.
 
     Returns:
-        float64 [n, out], all positive.
+        float64 [n, 1], positive; one value for all outputs of an observation.
     """
-    x = observations.astype(np.float64)[:, policy.inputs]
-    error = np.zeros_like(x)
+    exact = policy.outputs(observations.astype(np.float64))
+    largest = np.abs(exact).max(axis=1, keepdims=True)
+    bound = MARGIN * UNIT_ROUNDOFF * np.maximum(1.0, largest)
+    rng = np.random.default_rng(0)
+    for _ in range(ORDERS):
+        with np.errstate(over="ignore", invalid="ignore"):
+            error = np.abs(_float32_outputs(policy, observations, rng) - exact)
+        # Where float32 overflows there is no telling right from wrong: nothing extra is granted.
+        error = np.where(np.isfinite(error), error, 0.0).max(axis=1, keepdims=True)
+        bound = np.maximum(bound, MARGIN * error)
+    return np.asarray(bound, np.float64)
+
+
+def _float32_outputs(
+    policy: Policy, observations: NDArray[np.float32], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """The outputs in float32, every sum in a random order and every tanh a little wrong."""
+    x = observations[:, policy.inputs]
     if policy.normalizer is not None:
-        mean, scale = (
-            each.astype(np.float64) for each in (policy.normalizer.mean, policy.normalizer.scale)
-        )
-        # Two roundings of the same product; clipping never spreads values further apart.
-        error = 3 * UNIT_ROUNDOFF * np.abs((x - mean) * scale) + _UNDERFLOW
-        x = np.asarray(policy.normalizer.apply(x), np.float64)
-    for layer in policy.layers:
-        x, error = _layer_bound(layer, x, error)
-    return error
-
-
-def _layer_bound(
-    layer: Layer, x: NDArray[np.float64], error: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Values after *layer* and the bound on their error."""
-    weight = np.where(layer.kept[:, None], layer.weight, 0.0).astype(np.float64)
-    bias = np.zeros(layer.width) if layer.bias is None else np.where(layer.kept, layer.bias, 0.0)
-    terms = (layer.fan_in + 2) * UNIT_ROUNDOFF
-    gamma = terms / (1 - terms)  # Higham, Lemma 3.1; one term more for the bias
-    magnitude = (np.abs(x) + error) @ np.abs(weight).T + np.abs(bias)
-    before = x @ weight.T + bias
-    error = error @ np.abs(weight).T + gamma * magnitude + (layer.fan_in + 1) * _UNDERFLOW
-    if layer.activation == "tanh":
-        steepest = 1.0 - np.tanh(np.maximum(np.abs(before) - error, 0.0)) ** 2
-        return np.tanh(before), np.minimum(steepest * error, 2.0) + TANH_ERROR
-    return (np.maximum(before, 0.0) if layer.activation == "relu" else before), error
+        x = np.asarray(policy.normalizer.apply(x), np.float32)
+    columns = rng.permutation(x.shape[1])
+    x = x[:, columns]
+    for index, layer in enumerate(policy.layers):
+        last = index == len(policy.layers) - 1
+        rows = np.arange(layer.width) if last else rng.permutation(layer.width)
+        weight = np.where(layer.kept[:, None], layer.weight, 0.0).astype(np.float32)
+        x = x @ weight[rows][:, columns].T
+        if layer.bias is not None:
+            x = x + np.where(layer.kept, layer.bias, 0.0).astype(np.float32)[rows]
+        if layer.activation == "tanh":
+            noise = rng.uniform(-TANH_ERROR, TANH_ERROR, x.shape).astype(np.float32)
+            x = np.tanh(x) + noise * layer.kept[rows]
+        elif layer.activation == "relu":
+            x = np.maximum(x, 0)
+        columns = rows
+    return x
 
 
 def _compare_choices(
@@ -199,7 +211,7 @@ def _compare_choices(
     valid = (choice >= 0) & (choice < width)
     row, choice = np.arange(len(choice)), np.where(valid, choice, 0)
     gap = golden.outputs[row, best] - golden.outputs[row, choice]
-    allowed = np.maximum(TIE, bound[row, best] + bound[row, choice])
+    allowed = np.maximum(TIE, 2 * bound[:, 0])
     wrong = ~valid | ~(gap <= allowed)
     return wrong, ~wrong & (choice != best)
 

@@ -24,6 +24,7 @@ from dspctl.errors import (
 )
 from dspctl.runtime.files import check_output, write_bytes
 from dspctl.runtime.policy import (
+    ACTION_KINDS,
     ActionKind,
     ActionRule,
     Activation,
@@ -230,7 +231,7 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
     kind, start = rule.text("kind"), rule.integer("start")
     rule.finish()
     bounds = {}
-    if kind != "argmax":
+    if kind != "argmax" and kind in ACTION_KINDS:  # ActionRule refuses an unknown one
         bounds = {end: take(f"action.{end}", np.float32) for end in ("low", "high")}
     policy = Policy(
         environment=meta.text("environment"),

@@ -69,19 +69,20 @@ def _clipped(
     log_prob: Vector, old_log_prob: Vector, advantage: Vector, clip_range: float
 ) -> tuple[Vector, float, float, float]:
     """d loss / d log_prob of the clipped surrogate, its value, the KL and the clip fraction."""
+    rows = len(log_prob)
     log_ratio = log_prob - old_log_prob
     ratio = np.exp(log_ratio)
+    clipped = np.clip(ratio, np.float32(1 - clip_range), np.float32(1 + clip_range))
+    clip_fraction = np.count_nonzero(clipped != ratio) / rows
     gain = ratio * advantage
-    clipped = np.clip(ratio, np.float32(1 - clip_range), np.float32(1 + clip_range)) * advantage
+    clipped *= advantage
     # Where the clipped branch is the smaller one, the minimum does not depend on the policy.
-    active = gain <= clipped
-    rows = len(ratio)
-    weight = np.where(active, gain, 0)
+    weight = np.where(gain <= clipped, gain, 0)
     weight *= np.float32(-1 / rows)
-    loss = -float(np.minimum(gain, clipped).mean())
-    kl = float((ratio - 1 - log_ratio).mean())
-    clip_fraction = float(np.count_nonzero(np.abs(ratio - 1) > clip_range)) / rows
-    return weight, loss, kl, clip_fraction
+    loss = -float(np.minimum(gain, clipped, out=clipped).sum()) / rows
+    ratio -= 1
+    ratio -= log_ratio
+    return weight, loss, float(ratio.sum()) / rows, clip_fraction
 
 
 class Categorical:
@@ -140,7 +141,7 @@ class Categorical:
             log_p *= p
             log_p *= np.float32(entropy_weight / len(actions))
             d += log_p
-        scalars = Surrogate(loss, float(entropy.mean()), kl, clip_fraction)
+        scalars = Surrogate(loss, float(entropy.sum()) / len(actions), kl, clip_fraction)
         return scalars, np.ascontiguousarray(d.T), np.zeros(0, np.float32)
 
 

@@ -1,13 +1,13 @@
 """The unpruned and the pruned network side by side, with the figures that matter."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.benchmarks.plots.key_figures import KeyFigure, Side, key_figures
 from dspctl.benchmarks.plots.style import (
     BLUE,
     INK,
@@ -16,8 +16,6 @@ from dspctl.benchmarks.plots.style import (
     VERMILION,
     new_figure,
     save,
-    short_bytes,
-    short_time,
     styled,
 )
 from dspctl.benchmarks.plots.weights import effective_weights
@@ -29,33 +27,6 @@ if TYPE_CHECKING:
 
 _GHOST = "#E4E8ED"
 _NODE_AREA = (16.0, 150.0)
-
-
-@dataclass(frozen=True, eq=False)
-class Side:
-    """One half of the card.
-
-    Attributes:
-        label: e.g. ``unpruned PPO``.
-        policy: what is drawn and counted.
-        episode_return: mean return, or None when it was not evaluated.
-        latency_ns: median latency, or None when it was not measured.
-    """
-
-    label: str
-    policy: Policy
-    episode_return: float | None = None
-    latency_ns: float | None = None
-
-
-@dataclass(frozen=True)
-class KeyFigure:
-    """One column of the table under the networks."""
-
-    name: str
-    before: str
-    after: str
-    change: str
 
 
 def plot_card(before: Side, after: Side, path: Path, *, title: str, note: str = "") -> Path:
@@ -73,51 +44,6 @@ def plot_card(before: Side, after: Side, path: Path, *, title: str, note: str = 
         WriteFailed: the file could not be written.
     """
     return save(card_figure(before, after, title=title, note=note), path)
-
-
-def key_figures(before: Side, after: Side) -> list[KeyFigure]:
-    """The table's columns; return and latency only where both sides have them."""
-    one, two = before.policy.counts, after.policy.counts
-    found = [
-        KeyFigure(
-            "hidden units",
-            f"{one.total_units}",
-            f"{two.total_units}",
-            f"{_removed(one.total_units, two.total_units)} removed",
-        ),
-        KeyFigure(
-            "weights",
-            f"{one.weights:,}",
-            f"{two.weights:,}",
-            f"{_removed(one.weights, two.weights)} removed",
-        ),
-        KeyFigure(
-            "parameter memory",
-            short_bytes(one.size_bytes),
-            short_bytes(two.size_bytes),
-            f"{_times(one.size_bytes / two.size_bytes)} smaller",
-        ),
-    ]
-    if before.episode_return is not None and after.episode_return is not None:
-        found.append(
-            KeyFigure(
-                "return",
-                _score(before.episode_return),
-                _score(after.episode_return),
-                _kept(before.episode_return, after.episode_return),
-            )
-        )
-    if before.latency_ns is not None and after.latency_ns is not None:
-        ratio = before.latency_ns / after.latency_ns
-        found.append(
-            KeyFigure(
-                "median latency",
-                short_time(before.latency_ns),
-                short_time(after.latency_ns),
-                f"{_times(ratio)} faster" if ratio >= 1 else f"{_times(1 / ratio)} slower",
-            )
-        )
-    return found
 
 
 def card_figure(before: Side, after: Side, *, title: str, note: str) -> "Figure":
@@ -192,7 +118,7 @@ def _draw_network(axes: "Axes", policy: Policy, ghosts: Sequence[int], color: st
         )
         axes.add_collection(
             LineCollection(
-                ends[order],
+                list(ends[order]),
                 colors=mixed,
                 linewidths=(0.15 + 0.35 * strength[order])
                 if many
@@ -222,7 +148,7 @@ def _draw_table(figure: "Figure", columns: Sequence[KeyFigure]) -> None:
         center = (edges[index] + edges[index + 1]) / 2
         # The arrow is placed so that both numbers together are centred, not the arrow itself.
         arrow = center + 0.0042 * (len(column.before) - 1.1 * len(column.after))
-        style = {"va": "center", "fontsize": 15}
+        style: dict[str, Any] = {"va": "center", "fontsize": 15}
         figure.text(center, 0.203, column.name, ha="center", va="center", color=MUTED, fontsize=10)
         figure.text(arrow - 0.012, 0.153, column.before, ha="right", color=BLUE, **style)
         figure.text(arrow, 0.153, "→", ha="center", va="center", color=MUTED, fontsize=12)
@@ -257,24 +183,3 @@ def _shape(policy: Policy) -> str:
     return "–".join(
         str(size) for size in (policy.layers[0].fan_in, *(layer.width for layer in policy.layers))
     )
-
-
-def _removed(before: int, after: int) -> str:
-    """Share gone, with as many digits as it takes not to read 100%."""
-    share = 100 * (1 - after / before)
-    return f"{share:.0f}%" if share < 99 else f"{share:.1f}%" if share < 99.9 else f"{share:.2f}%"
-
-
-def _kept(before: float, after: float) -> str:
-    """Share of the return kept; a difference where the scale has no zero to count from."""
-    if before <= 0 or after <= 0:
-        return f"{after - before:+.3g}".replace("-", "−")
-    return f"{after / before:.1%} kept".replace(".0%", "%")
-
-
-def _times(ratio: float) -> str:
-    return f"{ratio:.2f}×" if ratio < 2 else f"{ratio:.1f}×" if ratio < 20 else f"{ratio:.0f}×"
-
-
-def _score(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:.1f}"

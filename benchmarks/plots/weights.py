@@ -65,7 +65,7 @@ def weights_figure(policies: Mapping[str, Policy], *, title: str) -> "Figure":
                 if index == len(maps) - 1:
                     bar = figure.colorbar(image, ax=grid[row], fraction=0.03, pad=0.02, aspect=18)
                     bar.set_label("|weight|")
-                    bar.outline.set_visible(False)  # type: ignore[operator]
+                    bar.outline.set_visible(False)
             grid[0][index].set_title(f"{label}\n{_shape(policy)}", fontsize=10)
             grid[1][index].set_xlabel("units of hidden layer 1")
             if policy.counts.units[0] * 3 < width:
@@ -126,7 +126,12 @@ def _magnify(axes: "Axes", values: NDArray[Any], width: int, height: int, top: f
         spine.set(visible=True, color=VERMILION, linewidth=1.2)
     factor = 0.64 * width / columns
     inset.set_xlabel(f"the same, {factor:.0f} times as large", fontsize=8, color=MUTED)
-    corner = {"color": VERMILION, "lw": 0.8, "alpha": 0.6, "transform": axes.transAxes}
+    corner: dict[str, Any] = {
+        "color": VERMILION,
+        "lw": 0.8,
+        "alpha": 0.6,
+        "transform": axes.transAxes,
+    }
     axes.plot([columns / width, 0.94], [1, 0.73], **corner)
     axes.plot([0, 0.3], [1 - rows / height, 0.11], **corner)
 

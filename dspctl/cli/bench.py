@@ -2,17 +2,19 @@
 
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dspctl.cli import show
-from dspctl.cli.subjects import runnable
+from dspctl.cli.subjects import Kind, kind_of, runnable, source_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dspctl.benchmarks import BenchResult
     from dspctl.benchmarks.plots import Side
-    from dspctl.benchmarks.stats import Interval
 
 _QUANTITIES = {
     "latency_p50": "median latency",
@@ -43,6 +45,9 @@ def bench(
         float,
         typer.Option(min=0.1, metavar="S", help="Latency measurement per backend, in seconds."),
     ] = 10.0,
+    no_memory: Annotated[
+        bool, typer.Option("--no-memory", help="Leave out memory and start-up time.")
+    ] = False,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -56,7 +61,7 @@ def bench(
         Path | None, typer.Option(metavar="FOLDER", help="Draw pictures into this folder.")
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure latency, memory and size at batch 1, interleaved with a baseline if one is given.
 
@@ -67,14 +72,22 @@ def bench(
 
     if output is not None:
         check_output(output, force=force)
-    named = [subject] if against is None else [against, subject]
+    named = labels([subject] if against is None else [against, subject])
     with ExitStack() as stack:
-        paths = {label: stack.enter_context(runnable(p)) for label, p in labels(named).items()}
-        result = run(paths, backends=backend or None, seconds=seconds, output=output)
+        paths = {label: stack.enter_context(runnable(path)) for label, path in named.items()}
+        out = output or Path(stack.enter_context(TemporaryDirectory()), "bench.json")
+        result = run(
+            paths,
+            out,
+            backends=backend or None,
+            seconds=seconds,
+            memory=not no_memory,
+            observations=_observations(named),
+        )
         pictures = draw_plots(result, paths, plots) if plots is not None else []
-    if json:
-        show.result_json(result.to_json())
-        return
+        if as_json:
+            typer.echo(out.read_text(), nl=False)
+            return
     draw(result)
     for picture in pictures:
         show.stdout().print(f"picture: {picture}")
@@ -82,8 +95,9 @@ def bench(
 
 def labels(paths: list[Path]) -> dict[str, Path]:
     """A short name for each path: its last part where that is enough to tell them apart."""
-    short = [path.name or str(path) for path in paths]
-    names = short if len(set(short)) == len(paths) else [str(path) for path in paths]
+    short = [path.stem if path.suffix == ".safetensors" else path.name for path in paths]
+    distinct = len(set(short)) == len(paths) and all(short)
+    names = short if distinct else [str(path) for path in paths]
     if len(set(names)) < len(paths):
         names = [f"{name} ({index})" for index, name in enumerate(names, 1)]
     return dict(zip(names, paths, strict=True))
@@ -91,12 +105,14 @@ def labels(paths: list[Path]) -> dict[str, Path]:
 
 def run(
     paths: dict[str, Path],
+    output: Path,
     *,
-    backends: list[str] | None,
+    backends: list[str] | None = None,
     seconds: float,
-    output: Path | None,
+    memory: bool = True,
+    observations: "NDArray[Any] | None" = None,
 ) -> "BenchResult":
-    """Measure with a progress bar; the first path is the baseline."""
+    """Measure with a progress bar and write *output*; the first path is the baseline."""
     from dspctl.benchmarks import measure
 
     with show.task_bar("benchmark") as advance:
@@ -104,9 +120,19 @@ def run(
             paths,
             backends=backends,
             seconds=seconds,
+            observations=observations,
+            memory=memory,
             out=output,
             on_progress=lambda p: advance(p.done, p.total, f"{p.backend} {p.stage}"),
         )
+
+
+def _observations(named: dict[str, Path]) -> "NDArray[Any] | None":
+    """What a run recorded in its environment, if one of the subjects is a run."""
+    for path in named.values():
+        if kind_of(path) is Kind.RUN:
+            return source_of(path)[1]
+    return None
 
 
 def draw_plots(result: "BenchResult", paths: dict[str, Path], folder: Path) -> list[Path]:
@@ -115,9 +141,10 @@ def draw_plots(result: "BenchResult", paths: dict[str, Path], folder: Path) -> l
 
     pictures = [plot_latency(result.samples, folder / "latency.png")]
     if len(paths) == 2:
-        sides = [_side(result, label, path) for label, path in paths.items()]
-        title = sides[0].policy.environment
-        pictures.append(plot_card(*sides, folder / "card.png", title=title, note=where(result)))
+        before, after = (_side(result, label, path) for label, path in paths.items())
+        title = before.policy.environment
+        card = folder / "card.png"
+        pictures.append(plot_card(before, after, card, title=title, note=where(result)))
     return pictures
 
 
@@ -134,24 +161,25 @@ def _side(result: "BenchResult", label: str, path: Path) -> "Side":
 
 def where(result: "BenchResult") -> str:
     """The machine in a few words."""
-    return f"{result.machine.cpu}, {result.machine.cores} cores, {result.machine.system}"
+    return f"{result.machine.cpu}, {result.machine.cores} cores"
 
 
 def draw(result: "BenchResult") -> None:
     """Print everything a benchmark found."""
     show.table(
         f"Latency of one action, batch 1, on {where(result)}",
-        ("policy", "backend", "p50", "95% interval", "p90", "p99", "p99.9", "max"),
+        ("policy", "backend", "p50", "its 95%", "p90", "p99", "p99.9", "max"),
         [
             (
                 one.label,
                 one.backend,
                 show.latency(one.p50_ns.estimate),
-                _interval(one.p50_ns),
+                show.latency_range(one.p50_ns.low, one.p50_ns.high),
                 *map(show.latency, (one.p90_ns, one.p99_ns, one.p99_9_ns, one.max_ns)),
             )
             for one in result.latency
         ],
+        words=2,
     )
     show.table(
         "Size",
@@ -184,6 +212,7 @@ def draw(result: "BenchResult") -> None:
                 )
                 for one in result.memory
             ],
+            words=2,
         )
     if result.ratios:
         subject, baseline = result.ratios[0].subject, result.ratios[0].baseline
@@ -201,6 +230,7 @@ def draw(result: "BenchResult") -> None:
                 )
                 for one in result.ratios
             ],
+            words=2,
         )
     _draw_notes(result)
 
@@ -208,11 +238,8 @@ def draw(result: "BenchResult") -> None:
 def _draw_notes(result: "BenchResult") -> None:
     sentences = [f"{one.label} on {one.backend}: {one.reason}" for one in result.skipped]
     sentences += result.notes
-    for one in (*result.latency, *result.memory):
-        sentences += [f"{one.label} on {one.backend}: {note}" for note in one.notes]
+    noted = [(one.label, one.backend, one.notes) for one in result.latency]
+    noted += [(one.label, one.backend, one.notes) for one in result.memory]
+    sentences += [f"{label} on {backend}: {note}" for label, backend, ns in noted for note in ns]
     for sentence in sentences:
         show.note(f"note: {sentence}")
-
-
-def _interval(value: "Interval") -> str:
-    return f"[{show.latency(value.low)}, {show.latency(value.high)}]"

@@ -173,9 +173,9 @@ CHECKS: tuple[Check, ...] = (
     Check("LunarLander-v3", "Box2D tasks", _TRAIN, _environment("LunarLander-v3")),
     Check("Hopper-v5", "MuJoCo tasks", _TRAIN, _environment("Hopper-v5")),
     Check("envpool", "faster training", "pip install 'dspctl[envpool]'", _envpool),
-    Check("onnx", "export --target onnx", "pip install 'dspctl[export]'", _onnx),
+    Check("onnx", "export, fast backends", "pip install 'dspctl[export]'", _onnx),
     Check("matplotlib", "pictures", "pip install 'dspctl[bench]'", _matplotlib),
-    Check("C compiler", "export --target cpu", "apt-get install gcc", _compiler),
+    Check("C compiler", "packages built from source", "apt-get install gcc", _compiler),
 )
 
 

@@ -27,7 +27,7 @@ def compact(
         ),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Rewrite a masked policy as the smallest dense network with the same outputs.
 
@@ -41,7 +41,7 @@ def compact(
     policy, observations = source_of(source)
     result = compactor.compact(policy, observations=observations, assume_bounds=not any_observation)
     save_policy(result.policy, output, force=force)
-    if json:
+    if as_json:
         show.result_json({"output": str(output), **result.to_json()})
         return
     draw(result)
@@ -50,9 +50,9 @@ def compact(
 
 def draw(result: "Compaction") -> None:
     """Print what left, the sizes before and after, and the proof."""
-    rows = [(row.layer, row.reason, show.count(row.count)) for row in result.summary_rows()]
+    rows = [(row.layer, row.reason, show.count(row.removed)) for row in result.summary_rows()]
     if rows:
-        show.table("What left", ("layer", "reason", "count"), rows)
+        show.table("What left", ("layer", "reason", "removed"), rows, words=2)
     else:
         show.stdout().print("Nothing left: the network was minimal already.")
     before, after = result.before, result.after
@@ -61,7 +61,12 @@ def draw(result: "Compaction") -> None:
         "Size",
         ("", "before", "after", "removed"),
         [
-            ("hidden units", show.units(before.units), show.units(after.units), _pct(result)),
+            (
+                "hidden units",
+                show.units(before.units),
+                show.units(after.units),
+                show.share(result.unit_sparsity),
+            ),
             _size_row("weights", before.weights, after.weights),
             _size_row("FLOPs", before.flops, after.flops),
             ("parameters", show.size(before.size_bytes), show.size(after.size_bytes), ""),
@@ -69,10 +74,6 @@ def draw(result: "Compaction") -> None:
         ],
     )
     show.facts("Proof", _proof(result))
-
-
-def _pct(result: "Compaction") -> str:
-    return show.share(result.unit_sparsity)
 
 
 def _size_row(name: str, before: int, after: int) -> tuple[str, str, str, str]:
@@ -84,9 +85,13 @@ def _proof(result: "Compaction") -> dict[str, str]:
     entries = {
         "compared on": f"{show.count(proof.recorded)} recorded and {show.count(proof.edges)} edge "
         "observations",
-        "in float64": f"outputs differ by at most {proof.max_error:.1e}: "
+        "in float64": "outputs are identical"
+        if proof.max_error == 0
+        else f"outputs differ by at most {proof.max_error:.1e}, "
         f"{show.share(proof.tolerance_used)} of what rounding explains",
-        "as stored": f"float32 weights move an output by at most {rounding.max_error:.1e}",
+        "as stored": "outputs are identical"
+        if rounding.max_error == 0
+        else f"float32 weights move an output by at most {rounding.max_error:.1e}",
     }
     if proof.differing_actions is not None:
         entries["actions"] = (

@@ -4,37 +4,24 @@ It calls the functions the other commands call, one after the other, and nothing
 """
 
 import shutil
-from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dspctl.cli import bench, show
+from dspctl.cli import bench, demo_report, show
+from dspctl.cli.demo_report import ENVIRONMENT, PRUNED, UNPRUNED, Contender
 from dspctl.cli.evaluate import play
-from dspctl.errors import OutputExists
+from dspctl.errors import MissingExtra, OutputExists
 
 if TYPE_CHECKING:
-    from dspctl.benchmarks import BenchResult
-    from dspctl.compactor import Compaction
-    from dspctl.trainer import Evaluation, Run, TrainConfig
+    from dspctl.trainer import TrainConfig
 
-ENVIRONMENT = "CartPole-v1"
-UNPRUNED, PRUNED = "unpruned PPO", "DSP 93%"
 _SPARSITY = 0.93
 _FOLDERS = {UNPRUNED: "unpruned", PRUNED: "pruned"}
 # What tells a folder of the demo's from anybody else's; only the former is ever replaced.
 _MARKER = ".dspctl-demo"
-
-
-@dataclass(frozen=True, eq=False)
-class Contender:
-    """One of the two policies, all the way through."""
-
-    run: "Run"
-    compaction: "Compaction"
-    bundle: Path
-    evaluation: "Evaluation"
 
 
 def demo(
@@ -58,7 +45,7 @@ def demo(
         float,
         typer.Option(min=0.1, metavar="S", help="Latency measurement per backend, in seconds."),
     ] = 10.0,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Train, compact, export and benchmark CartPole, unpruned and pruned side by side.
 
@@ -67,6 +54,7 @@ def demo(
     from dspctl.runtime.files import write_json
     from dspctl.trainer import recipe
 
+    _check_packages()
     configs = {
         UNPRUNED: recipe(ENVIRONMENT, method="ppo", seed=seed, steps=steps),
         PRUNED: recipe(ENVIRONMENT, method="dsp", sparsity=_SPARSITY, seed=seed, steps=steps),
@@ -78,19 +66,26 @@ def demo(
     }
     result = bench.run(
         {label: one.bundle for label, one in contenders.items()},
-        backends=None,
+        output / "bench.json",
         seconds=seconds,
-        output=output / "bench.json",
+        observations=contenders[PRUNED].run.observations(),
     )
-    pictures = _draw_pictures(contenders, result, output)
-    summary = _summary(contenders, result, pictures, seed)
+    pictures = demo_report.draw_pictures(contenders, result, output)
+    summary = demo_report.summary_json(contenders, output / "bench.json", pictures, seed)
     write_json(output / "summary.json", summary)
-    if json:
+    if as_json:
         show.result_json(summary)
         return
-    _draw_table(contenders, result)
+    demo_report.draw_table(contenders, result)
     show.stdout().print(f"pictures and files: {output}/  (start with {output}/demo.png)")
     show.next_command(f"dspctl inspect {contenders[PRUNED].bundle}", "what would go to a vehicle")
+
+
+def _check_packages() -> None:
+    """Say now, not after minutes of training, that something to export or draw with is missing."""
+    for package in ("onnx", "onnxruntime", "matplotlib"):
+        if find_spec(package) is None:
+            raise MissingExtra(package, "all", "the demo")
 
 
 def _start_folder(output: Path) -> None:
@@ -129,119 +124,3 @@ def _contender(label: str, config: "TrainConfig", folder: Path, episodes: int) -
     bundle = export(compaction.policy, "cpu", folder / "bundle", observations=observations).path
     with load(bundle) as runner:
         return Contender(run, compaction, bundle, play(runner, episodes))
-
-
-def _draw_pictures(
-    contenders: dict[str, Contender], result: "BenchResult", output: Path
-) -> list[Path]:
-    from dspctl.benchmarks import plots
-
-    sides, fastest = [], {}
-    for label, one in contenders.items():
-        fastest[label] = result.fastest(label)
-        latency = fastest[label]
-        sides.append(
-            plots.Side(
-                label,
-                one.compaction.policy,
-                one.evaluation.mean,
-                None if latency is None else latency.p50_ns.estimate,
-            )
-        )
-    metrics = {label: [one.run.metrics()] for label, one in contenders.items()}
-    backend = next((one.backend for one in fastest.values() if one is not None), "")
-    episodes = contenders[PRUNED].evaluation.episodes
-    note = f"{episodes} episodes · {backend} on {bench.where(result)}"
-    return [
-        plots.plot_card(*sides, output / "demo.png", title=ENVIRONMENT, note=note),
-        plots.plot_learning(metrics, output / "learning.png"),
-        plots.plot_units(contenders[PRUNED].run.metrics(), output / "units.png"),
-        plots.plot_weights(_weights(contenders), output / "weights.png"),
-        plots.plot_latency(result.samples, output / "latency.png"),
-    ]
-
-
-def _weights(contenders: dict[str, Contender]) -> dict[str, Any]:
-    pruned = contenders[PRUNED]
-    return {
-        UNPRUNED: contenders[UNPRUNED].compaction.policy,
-        f"{PRUNED}, masked": pruned.run.policy(),
-        f"{PRUNED}, compacted": pruned.compaction.policy,
-    }
-
-
-def _draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
-    before, after = contenders[UNPRUNED], contenders[PRUNED]
-    one, two = before.compaction.after, after.compaction.after
-    rows = [
-        ("hidden units", show.units(one.units), show.units(two.units), _ratio(result, "units")),
-        ("weights", show.count(one.weights), show.count(two.weights), _ratio(result, "weights")),
-        (
-            "parameters",
-            show.size(one.size_bytes),
-            show.size(two.size_bytes),
-            _ratio(result, "parameter_bytes"),
-        ),
-        ("return", *(show.number(c.evaluation.mean) for c in (before, after)), ""),
-        (
-            "  95% interval",
-            *(show.interval(c.evaluation.ci_low, c.evaluation.ci_high) for c in (before, after)),
-            "",
-        ),
-    ]
-    for backend in result.backends:
-        latencies = [result.latency_of(label, backend) for label in contenders]
-        rows.append(
-            (
-                f"latency, {backend}",
-                *("–" if x is None else show.latency(x.p50_ns.estimate) for x in latencies),
-                _ratio(result, "latency_p50", backend),
-            )
-        )
-    for backend in dict.fromkeys(memory.backend for memory in result.memory):
-        found = [result.memory_of(label, backend) for label in contenders]
-        peaks = [None if x is None else x.median("peak_rss_bytes") for x in found]
-        rows.append(
-            (f"peak memory, {backend}", *("–" if x is None else show.size(x) for x in peaks), "")
-        )
-    episodes = after.evaluation.episodes
-    show.table(
-        f"{ENVIRONMENT}, {episodes} episodes, {bench.where(result)}",
-        ("", UNPRUNED, PRUNED, "ratio"),
-        rows,
-    )
-
-
-def _ratio(result: "BenchResult", quantity: str, backend: str | None = None) -> str:
-    found = result.ratio_of(quantity, PRUNED, backend)
-    if found is None:
-        return ""
-    value = found.value
-    if value.low == value.high:
-        return show.times(value.estimate)
-    return f"{show.times(value.estimate)} [{show.times(value.low)}, {show.times(value.high)}]"
-
-
-def _summary(
-    contenders: dict[str, Contender], result: "BenchResult", pictures: list[Path], seed: int
-) -> dict[str, Any]:
-    return {
-        "environment": ENVIRONMENT,
-        "seed": seed,
-        "policies": {
-            label: {
-                "training": {
-                    name: one.run.info.get(name) for name in ("steps", "seconds", "time_split_s")
-                },
-                "compaction": {
-                    name: value
-                    for name, value in one.compaction.to_json().items()
-                    if name != "removals"
-                },
-                "evaluation": one.evaluation.to_json(),
-            }
-            for label, one in contenders.items()
-        },
-        "bench": result.to_json(),
-        "pictures": [picture.name for picture in pictures],
-    }

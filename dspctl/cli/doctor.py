@@ -28,18 +28,18 @@ class Finding:
 
 
 def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Tell what this machine can do: each thing is really tried.
 
     Exits 1 only when something that dspctl cannot do without is broken.
     """
     findings = run_checks()
-    if json:
+    if as_json:
         show.result_json({"findings": [asdict(finding) for finding in findings]})
     else:
         rows = [(f.name, "works" if f.works else "missing", f.purpose, f.found) for f in findings]
-        show.table("This machine", ("check", "state", "needed for", "seen"), rows)
+        show.table("This machine", ("check", "state", "needed for", "seen"), rows, words=4)
         for command in dict.fromkeys(f.install for f in findings if not f.works):
             wanted = ", ".join(f.purpose for f in findings if not f.works and f.install == command)
             show.next_command(command, f"for {wanted}")

@@ -28,7 +28,7 @@ def evaluate(
         ),
     ] = None,
     backend: Annotated[str, typer.Option(metavar="NAME", help="What runs the policy.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Play deterministic episodes in gymnasium and report the returns.
 
@@ -38,7 +38,7 @@ def evaluate(
 
     with runnable(subject) as path, load(path, backend) as runner:
         result = play(runner, episodes, seed)
-        if json:
+        if as_json:
             show.result_json(
                 {"subject": str(subject), "backend": runner.backend} | result.to_json()
             )

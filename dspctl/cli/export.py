@@ -23,7 +23,7 @@ def export(
         Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle folder to write.")
     ] = Path("bundle"),
     force: Annotated[bool, typer.Option("--force", help="Replace the bundle.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Write a policy as a bundle, after proving that what is written computes the same.
 
@@ -39,7 +39,7 @@ def export(
         policy = compact(policy, observations=observations).policy
         show.note(f"{source} is compacted to {show.units(policy.counts.units)} hidden units")
     result = exporter.export(policy, target, output, observations=observations, force=force)
-    if json:
+    if as_json:
         show.result_json(result.to_json())
         return
     draw(result)
@@ -57,9 +57,9 @@ def draw(result: "Export") -> None:
             (
                 "backend",
                 "observations",
-                "largest output error",
-                "of what rounding allows",
-                "actions that differ",
+                "largest error",
+                "of its bound",
+                "actions differ",
             ),
             [
                 (

@@ -1,5 +1,7 @@
 """``dspctl inspect``: what is inside a run, a policy file or a bundle."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,12 +15,14 @@ if TYPE_CHECKING:
     from dspctl.runtime.bundle import Bundle
     from dspctl.trainer import Run
 
+_SHA256_DIGITS = 64
+
 
 def inspect(
     subject: Annotated[
         Path, typer.Argument(metavar="RUN|POLICY|BUNDLE", help="What to look into.")
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
     """Show what is inside a run, a policy file or a bundle.
 
@@ -30,12 +34,13 @@ def inspect(
 
     kind = kind_of(subject)
     found: dict[str, Any] = {"path": str(subject), "kind": kind.value}
+    draw: Callable[[], None]
     if kind is Kind.RUN:
         from dspctl.trainer import load_run
 
         run = load_run(subject)
         found |= {"status": run.info["status"], "config": run.config.to_json(), "info": run.info}
-        _ = json or _draw_run(run)
+        draw = partial(_draw_run, run)
     elif kind is Kind.BUNDLE:
         bundle = open_bundle(subject)
         found |= {
@@ -43,13 +48,15 @@ def inspect(
             "parity": [parity.to_json() for parity in bundle.parity],
             "policy": policy_json(bundle.policy),
         }
-        _ = json or _draw_bundle(bundle)
+        draw = partial(_draw_bundle, bundle)
     else:
         policy, digest = load_policy(subject), sha256_of(subject)
         found |= {"sha256": digest, "policy": policy_json(policy)}
-        _ = json or draw_policy(policy, str(subject), {"sha256": digest})
-    if json:
+        draw = partial(draw_policy, policy, str(subject), {"sha256": digest})
+    if as_json:
         show.result_json(found)
+    else:
+        draw()
 
 
 def policy_json(policy: "Policy") -> dict[str, Any]:
@@ -81,7 +88,7 @@ def policy_json(policy: "Policy") -> dict[str, Any]:
 
 def draw_policy(policy: "Policy", title: str, extra: dict[str, str]) -> None:
     """Print a policy: its facts, then its layers."""
-    counts, lineage = policy.counts, policy.lineage
+    counts = policy.counts
     normalizer = policy.normalizer
     entries = {
         "environment": policy.environment,
@@ -94,15 +101,15 @@ def draw_policy(policy: "Policy", title: str, extra: dict[str, str]) -> None:
         "action": _action(policy),
         "size": f"{show.count(counts.weights)} weights, {show.count(counts.flops)} FLOPs, "
         f"{show.size(counts.size_bytes)} of parameters",
-        **{f"lineage: {name}": _short(value) for name, value in lineage.items()},
+        **_lineage(policy.lineage),
         **extra,
     }
     show.facts(title, entries)
     rows = [
-        (_layer_name(index, policy), show.count(layer.fan_in), _units(layer), layer.activation)
+        (_layer_name(index, policy), layer.activation, show.count(layer.fan_in), _units(layer))
         for index, layer in enumerate(policy.layers)
     ]
-    show.table("Layers", ("layer", "inputs", "units", "activation"), rows)
+    show.table("Layers", ("layer", "activation", "inputs", "units"), rows, words=2)
     if policy.masked:
         show.next_command(f"dspctl compact {title} -o policy.safetensors", "remove masked units")
 
@@ -114,7 +121,8 @@ def _draw_run(run: "Run") -> None:
         "status": str(info["status"]),
         "environment": config.environment,
         "method": f"{config.method}, sparsity {config.sparsity}, seed {config.seed}",
-        "steps": f"{show.count(info.get('steps', 0))} of {show.count(config.steps)}",
+        "steps": show.count(info.get("steps", 0))
+        + ("" if run.finished else f" of {show.count(config.steps)}"),
         "time": show.duration(info.get("seconds", 0.0)),
         "units": f"{show.units(units)} of {show.units(config.hidden)}",
     }
@@ -176,11 +184,29 @@ def _units(layer: "Layer") -> str:
     return f"{show.count(layer.width)}{masked}"
 
 
+def _lineage(lineage: dict[str, Any]) -> dict[str, str]:
+    """Where the policy came from, a line per entry."""
+    entries = {name: _short(value) for name, value in lineage.items() if name != "compacted"}
+    if "compacted" in lineage:
+        entries["compacted"] = _compacted(lineage["compacted"])
+    return entries
+
+
+def _compacted(done: Any) -> str:
+    """What the compactor wrote about itself; a file may hold anything under that name."""
+    try:
+        removed = ", ".join(f"{count} {reason}" for reason, count in done["removed"].items())
+        return (
+            f"from {show.units(done['before']['units'])}: {removed or 'nothing'} removed; "
+            f"source {_short(done['source_sha256'])}"
+        )
+    except (KeyError, TypeError, AttributeError):
+        return _short(done)
+
+
 def _short(value: Any) -> str:
     """A lineage entry on one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(entry)}" for name, entry in value.items())
     if isinstance(value, list):
         return "-".join(map(str, value))
     text = str(value)
-    return f"{text[:12]}…" if len(text) == 64 else text
+    return f"{text[:12]}…" if len(text) == _SHA256_DIGITS else text

@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from dspctl.trainer import Evaluation
     from dspctl.trainer import Progress as TrainProgress
 
-_LOG_SHARES = 10  # lines a long task prints where there is no terminal to draw a bar on
+# Where there is no terminal to draw a bar on, lines are printed, this far apart at least.
+_LINE_PERCENT = 10
+_LINE_S = 1.0
 
 
 def stdout() -> Console:
@@ -94,6 +97,14 @@ def latency(value_ns: float) -> str:
     return _scaled(value_ns, (("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)))
 
 
+def latency_range(low_ns: float, high_ns: float) -> str:
+    """``8690`` and ``8730`` as ``8.69–8.73 µs``."""
+    low, high = latency(low_ns).split(), latency(high_ns).split()
+    return (
+        f"{low[0]}–{' '.join(high)}" if low[1] == high[1] else f"{' '.join(low)}–{' '.join(high)}"
+    )
+
+
 def duration(value_s: float) -> str:
     """``73.2`` as ``1 min 13 s``."""
     if value_s < 60:
@@ -132,11 +143,13 @@ def _scaled(value: float, scales: Sequence[tuple[str, float]]) -> str:
 # --- tables -------------------------------------------------------------------------------
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table whose first column is text and whose other columns are figures."""
+def table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
+) -> None:
+    """Print a table whose first *words* columns are text and whose other columns are figures."""
     grid = Table(title=title, title_justify="left", title_style="bold")
     for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index == 0 else "right", overflow="fold")
+        grid.add_column(column, justify="left" if index < words else "right", overflow="fold")
     for row in rows:
         grid.add_row(*map(Text, row))
     stdout().print(grid, soft_wrap=False)
@@ -173,7 +186,7 @@ def training_bar(title: str) -> Iterator[Callable[["TrainProgress"], None]]:
 def task_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Draw a task; yields ``advance(done, total, details)``.
 
-    A bar where stderr is a terminal, else a line at every tenth of the task.
+    A bar where stderr is a terminal, else a line now and then.
     """
     console = stderr()
     if not console.is_terminal:
@@ -198,15 +211,16 @@ def task_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _lines(console: Console, title: str) -> Callable[[int, int, str], None]:
-    printed = 0
+    printed, printed_at = 0, monotonic()
 
     def advance(done: int, total: int, details: str) -> None:
-        nonlocal printed
-        reached = _LOG_SHARES * done // max(total, 1)
-        if reached < printed:  # the next part of the same task
+        nonlocal printed, printed_at
+        percent = min(100, 100 * done // max(total, 1))
+        if percent < printed:  # the next part of the same task
             printed = 0
-        if reached > printed:
-            printed = reached
-            console.print(Text(f"{title}: {min(100, 100 * done // total)}%  {details}".rstrip()))
+        enough = percent >= printed + _LINE_PERCENT and monotonic() - printed_at > _LINE_S
+        if percent > printed and (enough or percent == 100):
+            printed, printed_at = percent, monotonic()
+            console.print(Text(f"{title}: {percent}%  {details}".rstrip()))
 
     return advance

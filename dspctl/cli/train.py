@@ -9,7 +9,7 @@ from dspctl.cli import show
 from dspctl.cli.evaluate import play
 from dspctl.cli.interrupt import EXIT_INTERRUPTED, stop_on_signal
 from dspctl.cli.settings import settings_as_flags
-from dspctl.errors import ConfigProblem
+from dspctl.errors import ConfigProblem, RunProblem
 
 if TYPE_CHECKING:
     from dspctl.trainer import Evaluation, Run, TrainConfig, TrainResult
@@ -42,7 +42,7 @@ def train(
     episodes: Annotated[
         int, typer.Option(min=1, metavar="N", help="Episodes of that evaluation.")
     ] = 100,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     **settings: Any,
 ) -> None:
     """Train a policy with PPO, pruning it on the way.
@@ -55,7 +55,7 @@ def train(
 
     if resume is not None:
         _refuse_settings(environment, output, force, settings)
-        config, run = trainer.load_run(resume).config, resume
+        config, run = _unfinished(trainer.load_run(resume)), resume
     elif environment is None:
         raise typer.BadParameter("name an environment, such as CartPole-v1, or pass --resume RUN")
     else:
@@ -73,13 +73,15 @@ def train(
             should_stop=should_stop,
         )
     if not result.finished:
-        show.note(f"stopped after {show.count(result.steps)} steps; a checkpoint is written")
-        show.next_command(f"dspctl train --resume {run}", "go on")
+        show.note(
+            f"stopped after {show.count(result.steps)} steps with a checkpoint: go on with  "
+            f"dspctl train --resume {run}"
+        )
         raise typer.Exit(EXIT_INTERRUPTED)
 
     opened = trainer.load_run(run)
     measured = play(NumpyRunner(opened.policy()), episodes) if not no_eval else None
-    if json:
+    if as_json:
         show.result_json(_json(opened, result, measured))
     else:
         show.facts(str(run), _summary(opened, result, measured))
@@ -90,6 +92,16 @@ def default_run(config: "TrainConfig") -> Path:
     """Where a run goes when no folder is named."""
     name = config.environment.replace("/", "-")
     return Path("runs", f"{name}-{config.method}-seed{config.seed}")
+
+
+def _unfinished(run: "Run") -> "TrainConfig":
+    """The settings of a run that has steps left."""
+    if run.finished:
+        raise RunProblem(
+            f"{run.path} is finished, there is nothing to resume: look at it with  "
+            f"dspctl inspect {run.path}  or train longer in a new run with --steps"
+        )
+    return run.config
 
 
 def _refuse_settings(

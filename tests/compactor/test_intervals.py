@@ -67,9 +67,12 @@ def test_supported_bounds_lose_only_the_sides_that_are_broken_or_missing() -> No
     spec = ObservationSpec(
         low=np.array([-1, -1, -far, -INF], np.float32), high=np.array([1, 1, far, 5], np.float32)
     )
-    result = supported_bounds(spec, np.array([[0, 0, 0, 0], [1, 1.5, 0, -9]], np.float64))
-    assert_array_equal(result.low, [-1, -1, -INF, -INF])
-    assert_array_equal(result.high, [1, INF, INF, 5])
+    result = supported_bounds(spec, np.array([[0, -1.5, 0, 0], [1, 0, 0, -9]], np.float64))
+    assert_array_equal(result.low, [-1, -INF, -INF, -INF])
+    assert_array_equal(result.high, [1, 1, INF, 5])
+    above = supported_bounds(spec, np.array([[0, 0, 0, 5.5]]))
+    assert_array_equal(above.low, [-1, -1, -INF, -INF])
+    assert_array_equal(above.high, [1, 1, INF, INF])
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "identity"])

@@ -91,6 +91,22 @@ def test_duplicates_are_summed_into_the_first() -> None:
     assert result.removals == (Removal(0, 2, "duplicate"), Removal(0, 4, "duplicate"))
 
 
+def test_minus_zero_is_zero() -> None:
+    result = compacted(
+        policy_of(
+            dense([[1, 0.0], [1, -0.0], [-1, 0.0]], [0.0, -0.0, 0.0], "tanh"),
+            dense([[1, 2, 4]]),
+            discrete=False,
+        )
+    )
+    assert_array_equal(result.policy.layers[1].weight, [[-1]])
+    assert [removal.reason for removal in result.removals] == [
+        "duplicate",
+        "mirrored",
+        "unread-input",
+    ]
+
+
 def test_duplicates_whose_columns_cancel_leave_nothing() -> None:
     result = compacted(
         policy_of(
@@ -235,6 +251,17 @@ def test_an_input_that_cannot_move_goes_into_the_bias() -> None:
     assert_array_equal(np.float64(result.policy.layers[0].bias), [20, 24])
     assert_array_equal(result.policy.inputs, [1])
     assert result.relies_on_bounds
+
+
+def test_an_input_that_moves_a_little_stays() -> None:
+    policy = policy_of(
+        dense([[5, 1], [6, -1]], None, "tanh"),
+        dense([[1, 1]]),
+        low=[3, -1],
+        high=[3.000001, 1],
+        discrete=False,
+    )
+    assert compacted(policy).removals == ()
 
 
 FOLDABLE = (dense([[2, 1], [-1, 3]], [100, 200], "tanh"), dense([[0.01, 0.02]]))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dspctl.compactor import SummaryRow, compact, layer_name
+from dspctl.compactor import SummaryRow, compact, layer_name, policy_with_masks
 from dspctl.runtime import Policy
 from tests.compactor.strategies import dense, normalizer_of, observations_for, policy_of
 
@@ -93,6 +93,24 @@ def test_lineage_keeps_what_was_there_and_names_the_source() -> None:
     assert len(compacted["source_sha256"]) == 64
     other = compact(policy.with_lineage(method="dsp", seed=4), observations=None)
     assert other.policy.lineage["compacted"]["source_sha256"] != compacted["source_sha256"]
+
+
+def test_a_second_compaction_keeps_what_the_first_one_said() -> None:
+    # -0.5 at most within ±1, so the first unit leaves only where bounds are trusted.
+    policy = policy_of(
+        dense([[1.0], [2.0], [3.0]], [-1.5, 0.0, 0.0], "relu"),
+        dense([[1.0, 1.0, 1.0]]),
+        low=[-1],
+        high=[1],
+        discrete=False,
+    )
+    first = compact(policy, observations=np.zeros((1, 1)))
+    masked = policy_with_masks(first.policy, [[True, False]])
+    second = compact(masked, observations=None)
+    assert first.relies_on_bounds
+    assert not second.relies_on_bounds
+    assert second.policy.lineage["compacted"]["before"]["units"] == [2]
+    assert second.policy.lineage["compacted"]["earlier"] == first.policy.lineage["compacted"]
 
 
 def test_layers_are_named_from_one() -> None:

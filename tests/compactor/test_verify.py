@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from dspctl.compactor import compact, network, pipeline, rewrite
 from dspctl.compactor.edges import edge_observations
 from dspctl.compactor.intervals import Interval, unbounded
 from dspctl.compactor.network import Network, Reason
-from dspctl.compactor.verify import measure_rounding, prove_equal, rounding_bound
+from dspctl.compactor.verify import Proof, measure_rounding, prove_equal, rounding_bound
 from dspctl.errors import NotEquivalent
 from dspctl.runtime import Layer, Policy
 from tests.compactor.strategies import F64, dense, normalizer_of, observations_for, policy_of
@@ -92,6 +93,67 @@ def test_a_weight_off_by_one_part_in_a_billion_is_not_equivalent(
         compact(sample(), observations=observations_for(sample()) if recorded else None)
 
 
+def test_a_defect_that_only_an_edge_shows_is_found_although_observations_were_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    policy = policy_of(dense([[1.0]], [-900.0], "relu"), dense([[1.0]]), discrete=False)
+
+    def drop_what_seems_dead(net: Network, bounds: Interval) -> Network:
+        return network.drop_units(net, 0, {0: "inactive"}) if net.layers[0].units.size else net
+
+    monkeypatch.setattr(pipeline, "reduce_network", drop_what_seems_dead)
+    with pytest.raises(NotEquivalent, match="gives 0 where its masked source gives"):
+        compact(policy, observations=observations_for(policy))
+
+
+def test_edges_leave_the_declared_bounds_exactly_when_no_rewrite_relied_on_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    used: list[Interval] = []
+
+    def spy(policy: Policy, bounds: Interval) -> F64:
+        used.append(bounds)
+        return edge_observations(policy, bounds)
+
+    monkeypatch.setattr(pipeline, "edge_observations", spy)
+    for bias in (-2.0, 2.0):  # off for good within ±1, or always on
+        policy = policy_of(
+            dense([[1.0], [3.0]], [bias, 0.0], "relu"),
+            dense([[1.0, 1.0]]),
+            low=[-1],
+            high=[1],
+            discrete=False,
+        )
+        compact(policy, observations=np.zeros((1, 1)))
+    assert [box.high.tolist() for box in used] == [[1.0], [np.inf]]
+
+
+def test_the_proof_of_several_steps_is_the_worst_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = policy_of(
+        # Duplicates in float32 only, so that rounding makes a second step.
+        dense([[1.0], [1.0 + 1e-12]], None, "tanh", dtype=np.float64),
+        dense([[1.0, 2.0]]),
+        discrete=False,
+    )
+    errors = [0.5, 0.25]
+
+    def proven_with_errors(*arguments: Any) -> Proof:
+        return replace(prove_equal(*arguments), max_error=errors.pop(0))
+
+    monkeypatch.setattr(pipeline, "prove_equal", proven_with_errors)
+    result = compact(policy, observations=None)
+    assert errors == []
+    assert result.proof.max_error == 0.5
+
+
+def test_worst_of_keeps_the_larger_error_with_its_tolerance_and_adds_actions() -> None:
+    small = Proof(5, 7, 1e-15, 3e-15, 1e-14, 0.1, 1, 2)
+    large = Proof(5, 7, 2e-15, 2e-15, 9e-14, 0.02, 10, 20)
+    worst = Proof(5, 7, 2e-15, 3e-15, 9e-14, 0.1, 11, 22)
+    assert small.worst_of(large) == worst
+    assert large.worst_of(small) == worst
+
+
 def test_differing_actions_are_counted_apart_from_ties() -> None:
     # Outputs x and 1: float64 rounding cannot tell them apart at x = 1, only there.
     policy = policy_of(dense([[1.0, 0.0], [0.0, 0.0]], [0.0, 1.0]))
@@ -156,6 +218,13 @@ def test_the_rounding_bound_holds_against_exact_arithmetic_and_is_tight() -> Non
     assert bound.max() < 1e-11
 
 
+def test_a_masked_unit_adds_nothing_to_the_rounding_bound() -> None:
+    policy = policy_of(
+        dense([[1.0], [1e12]], None, "relu", [True, False]), dense([[1.0, 1e12]]), discrete=False
+    )
+    assert rounding_bound(policy, np.array([[1.0]])).item() < 1e-14
+
+
 def _exact(layers: tuple[Layer, ...], row: F64, output: int) -> Fraction:
     h = [Fraction(float(x)) for x in row]
     for layer in layers:
@@ -191,6 +260,9 @@ def test_edge_observations_reach_corners_and_far_values_but_stay_inside() -> Non
     ]:
         assert corner in present
     assert len(rows) > 1500
+    many = edge_observations(policy_of(dense([[1.0] * 40]), discrete=False), unbounded(40)).tolist()
+    for reach in (-10.0, 10.0, -1e3, 1e3, -1e6, 1e6):
+        assert [reach] * 40 in many
     np.testing.assert_array_equal(rows, edge_observations(policy, bounds))
 
 

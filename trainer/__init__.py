@@ -1,11 +1,34 @@
-"""Training: PPO with pruning composed in, runs on disk, recipes and evaluation."""
+"""Training: PPO with pruning composed in, runs on disk, recipes and evaluation.
 
-from dspctl.trainer.checkpoint import Run, load_run
-from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
-from dspctl.trainer.ppo import Progress, TrainResult, train
-from dspctl.trainer.pruning import METHODS
-from dspctl.trainer.recipes import RECIPES, recipe
+Names are resolved on first use, so that reading a `TrainConfig` (the command line makes its flags
+from it) needs no training stack.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOMES = {
+    "EVALUATION_SEED": "evaluation",
+    "METHODS": "pruning",
+    "RECIPES": "recipes",
+    "Evaluation": "evaluation",
+    "Progress": "ppo",
+    "Run": "checkpoint",
+    "TrainConfig": "config",
+    "TrainResult": "ppo",
+    "evaluate": "evaluation",
+    "load_run": "checkpoint",
+    "recipe": "recipes",
+    "train": "ppo",
+}
+
+if TYPE_CHECKING:
+    from dspctl.trainer.checkpoint import Run, load_run
+    from dspctl.trainer.config import TrainConfig
+    from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
+    from dspctl.trainer.ppo import Progress, TrainResult, train
+    from dspctl.trainer.pruning import METHODS
+    from dspctl.trainer.recipes import RECIPES, recipe
 
 __all__ = [
     "EVALUATION_SEED",
@@ -21,3 +44,10 @@ __all__ = [
     "recipe",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name from its module on first use (PEP 562)."""
+    if name in _HOMES:
+        return getattr(import_module(f"dspctl.trainer.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'dspctl.trainer' has no attribute {name!r}")

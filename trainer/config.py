@@ -92,7 +92,7 @@ class TrainConfig:
     ] = "global"
     initial_sparsity: Annotated[float, "p_i of the cubic schedule (Eq 17)."] = 0.0
     prune_start: Annotated[float, "Share of the run before the first pruning step (t_0)."] = 0.1
-    prune_end: Annotated[float, "Share of the run after which units stay; then recovery."] = 0.6
+    prune_end: Annotated[float, "Share of the run after which units stay; then recovery."] = 0.5
     prune_every: Annotated[int, "Iterations between pruning steps (delta t)."] = 1
     floor: Annotated[int, "Fewest units a hidden layer keeps."] = 1
     fold_means: Annotated[

@@ -45,14 +45,14 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
     "LunarLander-v3": _LANDER,
     "LunarLanderContinuous-v3": {**_LANDER, "entropy": 0.0, "epochs": 10, "target_kl": 0.02},
-    "Hopper-v5": {"steps": 1_000_000, **_CONTINUOUS},
+    "Hopper-v5": {**_CONTINUOUS, "learning_rate": 5e-4},
     "Walker2d-v5": {**_CONTINUOUS, "steps": 2_000_000},
 }
 
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
 _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
-    "dsp": {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.6},
+    "dsp": {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5},
 }
 
 

@@ -55,13 +55,13 @@ def card_figure(before: Side, after: Side, *, title: str, note: str) -> "Figure"
         figure.text(0.04, 0.925, title, fontsize=21, fontweight="bold", va="center")
         ghosts = before.policy.counts.units
         for side, left, color in ((before, 0.04, BLUE), (after, 0.525, VERMILION)):
-            axes = figure.add_axes((left, 0.26, 0.435, 0.60))
+            axes = figure.add_axes((left, 0.26, 0.435, 0.585))
             axes.set_axis_off()
             axes.set(xlim=(0, 1), ylim=(0, 1))
             _draw_network(axes, side.policy, ghosts, color)
-            figure.text(left, 0.865, side.label, fontsize=13, fontweight="bold", color=color)
+            figure.text(left, 0.868, side.label, fontsize=13, fontweight="bold", color=color)
             figure.text(
-                left + 0.435, 0.865, _shape(side.policy), fontsize=13, color=MUTED, ha="right"
+                left + 0.435, 0.868, _shape(side.policy), fontsize=13, color=MUTED, ha="right"
             )
         figure.add_artist(
             FancyBboxPatch(
@@ -111,18 +111,13 @@ def _draw_network(axes: "Axes", policy: Policy, ghosts: Sequence[int], color: st
         # Thousands of edges must be hairlines to show a texture; a few are seen one by one. The
         # colour is mixed with the paper's rather than made transparent, the strongest on top:
         # Agg rounds the colour of many nearly transparent layers to a wrong hue.
-        many = weight.size > 2_000
-        share = (0.10 if many else 0.22) + (0.75 if many else 0.78) * strength[order]
-        mixed = (1 - share[:, None]) * np.array(to_rgb(PAPER)) + share[:, None] * np.array(
-            to_rgb(color)
-        )
+        thickest = float(np.clip(14 / np.sqrt(weight.size), 0.25, 1.7))
+        share = 0.12 + 0.8 * strength[order, None] ** 1.3
         axes.add_collection(
             LineCollection(
                 list(ends[order]),
-                colors=mixed,
-                linewidths=(0.15 + 0.35 * strength[order])
-                if many
-                else (0.5 + (0.5 if weight.size > 300 else 2.0) * strength[order]),
+                colors=(1 - share) * np.array(to_rgb(PAPER)) + share * np.array(to_rgb(color)),
+                linewidths=0.2 + thickest * strength[order],
                 zorder=1,
             )
         )

@@ -81,7 +81,7 @@ def key_figures(before: Side, after: Side) -> list[KeyFigure]:
 def _removed(before: int, after: int) -> str:
     """Share gone, with as many digits as it takes not to read 100%."""
     share = 100 * (1 - after / before)
-    return f"{share:.0f}%" if share < 99 else f"{share:.1f}%" if share < 99.9 else f"{share:.2f}%"
+    return f"{share:.0f}%" if share < 95 else f"{share:.1f}%" if share < 99.9 else f"{share:.2f}%"
 
 
 def _kept(before: float, after: float) -> str:

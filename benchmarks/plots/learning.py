@@ -74,7 +74,8 @@ def learning_figure(runs: Mapping[str, Sequence[Run]], *, title: str) -> "Figure
         axes.set_xlim(left=0)
         axes.margins(x=0.01)
         count_axis(axes, "x")
-        axes.legend(loc="lower right")
+        if axes.get_lines():
+            axes.legend(loc="lower right")
         return figure
 
 
@@ -120,12 +121,15 @@ def units_figure(run: Run, *, title: str) -> "Figure":
         middle.set(ylabel="share removed (%)", ylim=(-3, 103))
         middle.legend(loc="lower right", ncols=2)
         threshold = column(run, "threshold")
-        bottom.plot(steps, np.where(threshold > 0, threshold, np.nan), color=CYCLE[1])
+        # Once pruning has ended, a run goes on reporting the last threshold: it is not in force.
+        first, last = _pruning(run) or (0.0, 0.0)
+        shown = (threshold > 0) & (steps >= first) & (steps <= last)
+        bottom.plot(steps, np.where(shown, threshold, np.nan), color=CYCLE[1])
         bottom.set(ylabel="threshold ψ", xlabel="environment steps", yscale="log")
         bottom.set_xlim(0, steps[-1])
         count_axis(bottom, "x")
         for axes in (top, middle, bottom):
-            _shade_pruning(axes, run, named=axes is top)
+            _shade_pruning(axes, run, name_at=0.92 if axes is top else None)
         figure.align_ylabels()
         return figure
 
@@ -154,16 +158,16 @@ def _pruning(run: Run) -> tuple[float, float] | None:
     return (float(steps[rises[0]]), float(steps[rises[-1] + 1])) if rises.size else None
 
 
-def _shade_pruning(axes: "Axes", run: Run, *, named: bool = True) -> None:
+def _shade_pruning(axes: "Axes", run: Run, *, name_at: float | None = 0.03) -> None:
     """A grey band while units were leaving."""
     span = _pruning(run)
     if span is None:
         return
     axes.axvspan(*span, color=FAINT, alpha=0.45, lw=0, zorder=0)
-    if named:
+    if name_at is not None:
         axes.annotate(
             "pruning",
-            (sum(span) / 2, 0.03),
+            (sum(span) / 2, name_at),
             xycoords=axes.get_xaxis_transform(),
             ha="center",
             color=MUTED,

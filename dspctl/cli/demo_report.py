@@ -99,7 +99,7 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
         found = [result.memory_of(label, backend) for label in contenders]
         peaks = [None if x is None else x.median("peak_rss_bytes") for x in found]
         rows.append(
-            (f"peak memory, {backend}", *("–" if x is None else show.size(x) for x in peaks), "")
+            (f"memory, {backend}", *("–" if x is None else show.size(x) for x in peaks), "")
         )
     episodes = after.evaluation.episodes
     show.table(
@@ -113,10 +113,10 @@ def _ratio(result: "BenchResult", quantity: str, backend: str | None = None) -> 
     found = result.ratio_of(quantity, PRUNED, backend)
     if found is None:
         return ""
-    value = found.value
-    if value.low == value.high:
-        return show.times(value.estimate)
-    return f"{show.times(value.estimate)} [{show.times(value.low)}, {show.times(value.high)}]"
+    value, low, high = (
+        show.times(x) for x in (found.value.estimate, found.value.low, found.value.high)
+    )
+    return value if low == high else f"{value} [{low}, {high}]"
 
 
 def summary_json(

@@ -26,7 +26,7 @@ def test_calibration_of_a_coarse_clock() -> None:
     # Reading costs 7 ns but shows only whole microseconds: most pairs show no difference.
     clock = calibrate(FakeClock(cost_ns=7, tick_ns=1000))
     assert clock.resolution_ns == 1000
-    assert clock.cost_ns == pytest.approx(7, rel=0.1)
+    assert clock.cost_ns == pytest.approx(7, rel=0.2)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,3 @@
-import json
 import os
 import re
 import shlex
@@ -95,13 +94,12 @@ def run(command: list[str], folder: Path) -> None:
 
 
 def test_quick_commands_run() -> None:
-    for words in (["--help"], ["--version"], ["doctor", "--json"]):
+    for words in (["--help"], ["train", "--help"], ["--version"]):
         done = subprocess.run(
             [sys.executable, "-m", "dspctl", *words], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
         assert done.stdout
-    assert {"numpy", "torch"} <= {entry["name"] for entry in json.loads(done.stdout)["findings"]}
 
 
 def test_make_targets_named_in_documents_exist() -> None:
@@ -136,7 +134,9 @@ def test_decisions_are_numbered_and_listed() -> None:
 
 def test_glossary_has_the_words_of_the_field() -> None:
     words = re.findall(r"\*\*([^*]+)\*\*", (ROOT / "docs" / "glossary.md").read_text())
-    expected = """return, rollout, advantage, GAE, minibatch, clip range, mask, unit, sparsity, opset,
-    engine, plan, warm-up, percentile"""
+    expected = (
+        "return, rollout, advantage, GAE, minibatch, clip range, mask, unit, sparsity, opset, "
+        "engine, plan, warm-up, percentile"
+    )
     assert {word.strip() for word in expected.split(",")} <= set(words)
     assert len(words) == len(set(words))

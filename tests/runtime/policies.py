@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def make_policy(
         return (rng.standard_normal(shape) * spread).astype(np.float32)
 
     layers = []
-    for index, (fan_in, width) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for index, (fan_in, width) in enumerate(pairwise(sizes)):
         last = index == len(sizes) - 2
         mask = None
         if masks and not last:

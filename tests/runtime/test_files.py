@@ -116,9 +116,14 @@ def test_a_failing_body_leaves_the_old_folder(tmp_path: Path, failure: BaseExcep
     with new_folder(path, force=False) as folder:
         write_bytes(folder / "file", b"old")
     expected = WriteFailed if isinstance(failure, OSError) else type(failure)
-    with pytest.raises(expected), new_folder(path, force=True) as folder:
-        write_bytes(folder / "file", b"half")
-        raise failure
+
+    def fail_halfway() -> None:
+        with new_folder(path, force=True) as folder:
+            write_bytes(folder / "file", b"half")
+            raise failure
+
+    with pytest.raises(expected):
+        fail_halfway()
     assert contents(tmp_path) == {"bundle/file": b"old"}
     assert [each.name for each in tmp_path.iterdir()] == ["bundle"]
 

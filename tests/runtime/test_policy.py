@@ -39,7 +39,7 @@ def test_normalizer_refuses_a_useless_clip() -> None:
 def test_integer_observations_are_refused_not_truncated() -> None:
     policy = make_policy()
     with pytest.raises(errors.ObservationShape, match="int64"):
-        policy.outputs(np.zeros(5, np.int64))  # type: ignore[arg-type]
+        policy.outputs(np.zeros(5, np.int64))
     with pytest.raises(errors.ObservationShape, match="5"):
         policy.outputs(np.zeros((2, 6)))
 

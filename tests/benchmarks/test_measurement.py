@@ -1,0 +1,304 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dspctl import runtime
+from dspctl.benchmarks import BenchResult, load_result, measure, measurement
+from dspctl.benchmarks.latency import measure_latency
+from dspctl.benchmarks.measurement import Progress
+from dspctl.benchmarks.result_file import ResultProblem, save_result
+from dspctl.benchmarks.subjects import choose_observations
+from dspctl.errors import (
+    BackendUnavailable,
+    ConfigProblem,
+    MissingExtra,
+    ObservationShape,
+    PolicyNotFound,
+    UnknownBackend,
+)
+from dspctl.runtime import Normalizer, NumpyRunner, ObservationSpec, load_policy, save_policy
+from tests.benchmarks.networks import masked, network
+
+SECONDS = 0.1
+
+
+@pytest.fixture
+def subjects(tmp_path: Path) -> dict[str, Path]:
+    return {
+        "unpruned": save_policy(network((4, 32, 32, 2)), tmp_path / "unpruned.safetensors"),
+        "pruned": save_policy(network((4, 3, 2, 2)), tmp_path / "pruned.safetensors"),
+    }
+
+
+@pytest.fixture
+def two_backends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two backends that are both NumPy, and a third that cannot run here."""
+
+    def load(path: Path, backend: str) -> NumpyRunner:
+        if backend == "absent":
+            raise MissingExtra("absent", "export", "the absent backend")
+        return NumpyRunner(load_policy(path))
+
+    monkeypatch.setattr(runtime, "BACKENDS", ("one", "absent", "two"))
+    monkeypatch.setattr(runtime, "load", load)
+
+
+def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    out = tmp_path / "out" / "bench.json"
+    result = measure(
+        subjects, backends=["numpy"], seconds=SECONDS, out=out, on_progress=seen.append
+    )
+    assert result.status == "complete"
+    assert [one.label for one in result.subjects] == ["unpruned", "pruned"]
+    # By hand: 4*32 + 32*32 + 32*2 weights, and (2 in - 1) out for each layer (METHOD Eq 23).
+    unpruned, pruned = result.subjects
+    assert unpruned.weights == 128 + 1024 + 64
+    assert unpruned.flops == 7 * 32 + 63 * 32 + 63 * 2
+    assert pruned.units == (3, 2)
+    assert pruned.weights == 12 + 6 + 4
+    assert unpruned.policy_bytes == subjects["unpruned"].stat().st_size
+    ratio = result.ratio_of("weights", "pruned")
+    assert ratio is not None
+    assert ratio.value.estimate == pytest.approx(1216 / 22)
+    speed = result.ratio_of("latency_p50", "pruned", "numpy")
+    assert speed is not None
+    assert speed.value.low <= speed.value.estimate <= speed.value.high
+    figures = result.latency_of("pruned", "numpy")
+    assert figures is not None
+    assert figures.min_ns <= figures.p50_ns.estimate <= figures.p90_ns
+    assert figures.p90_ns <= figures.p99_ns <= figures.p99_9_ns <= figures.max_ns
+    assert result.fastest("pruned") is figures
+    memory = result.memory_of("unpruned", "numpy")
+    assert memory is not None
+    assert memory.median("peak_rss_bytes") > 1 << 20
+    assert {one.stage for one in seen} == {"latency", "memory"}
+    assert seen[-1].done == seen[-1].total
+
+
+def test_written_and_read_back(subjects: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    result = measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False, out=out)
+    read = load_result(out)
+    assert read == result
+    for label, samples in result.samples["numpy"].items():
+        assert np.array_equal(read.samples["numpy"][label], samples)
+        figures = read.latency_of(label, "numpy")
+        assert figures is not None
+        assert figures.single_calls == samples.size
+    # The JSON alone is enough for the figures.
+    (tmp_path / "bench-numpy.npz").unlink()
+    assert load_result(out).samples == {"numpy": {}}
+    assert str(tmp_path) not in out.read_text()
+
+
+def test_every_write_is_a_valid_result(
+    subjects: dict[str, Path],
+    tmp_path: Path,
+    two_backends: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "bench.json"
+    states: list[BenchResult] = []
+    save = save_result
+
+    def save_and_read(result: BenchResult, path: Path) -> None:
+        save(result, path)
+        states.append(load_result(path))
+
+    monkeypatch.setattr(measurement, "save_result", save_and_read)
+    result = measure(subjects, seconds=SECONDS, memory=False, out=out)
+    assert [one.status for one in states] == ["partial"] * 4 + ["complete"]
+    assert [one.backends for one in states] == [
+        (),
+        ("one",),
+        ("one",),
+        ("one", "two"),
+        ("one", "two"),
+    ]
+    assert states[-1] == result
+
+
+def test_a_crash_leaves_what_was_finished(
+    subjects: dict[str, Path],
+    tmp_path: Path,
+    two_backends: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    out = tmp_path / "bench.json"
+    real: Callable[..., Any] = measure_latency
+    calls = 0
+
+    def crash_second(*args: Any, **kwargs: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(measurement, "measure_latency", crash_second)
+    with pytest.raises(KeyboardInterrupt):
+        measure(subjects, seconds=SECONDS, memory=False, out=out)
+    left = load_result(out)
+    assert left.status == "partial"
+    assert left.backends == ("one",)
+    assert left.ratio_of("latency_p50", "pruned", "one") is not None
+    assert left.samples["one"]["pruned"].size > 0
+    assert not list(tmp_path.glob(".*tmp"))
+
+
+def test_what_cannot_run_is_listed_with_its_reason(
+    subjects: dict[str, Path], two_backends: None
+) -> None:
+    result = measure(subjects, seconds=SECONDS, memory=False)
+    assert {(one.label, one.backend) for one in result.skipped} == {
+        ("unpruned", "absent"),
+        ("pruned", "absent"),
+    }
+    assert all("pip install" in one.reason for one in result.skipped)
+
+
+def test_one_subject_alone_on_a_backend_gets_figures_but_no_ratio(
+    subjects: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(path: Path, backend: str) -> NumpyRunner:
+        if "unpruned" in path.name:
+            raise BackendUnavailable("too large for this device: prune it")
+        return NumpyRunner(load_policy(path))
+
+    monkeypatch.setattr(runtime, "load", load)
+    result = measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False)
+    assert result.latency_of("pruned", "numpy") is not None
+    assert result.latency_of("unpruned", "numpy") is None
+    assert result.ratio_of("latency_p50", "pruned", "numpy") is None
+    assert [one.label for one in result.skipped] == ["unpruned"]
+
+
+def test_nothing_runs(subjects: dict[str, Path], tmp_path: Path, two_backends: None) -> None:
+    out = tmp_path / "bench.json"
+    with pytest.raises(BackendUnavailable, match=r"no backend could run any subject.*absent"):
+        measure(subjects, backends=["absent"], seconds=SECONDS, out=out)
+    assert len(load_result(out).skipped) == 2
+
+
+def test_bundles_are_measured_on_onnx_runtime(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    from dspctl.exporter import export
+
+    paths = {"unpruned": tmp_path / "large", "pruned": tmp_path / "small"}
+    export(network((4, 32, 32, 2)), "cpu", paths["unpruned"])
+    export(network((4, 3, 2, 2)), "cpu", paths["pruned"])
+    result = measure(paths, seconds=SECONDS, memory=False)
+    assert set(result.backends) >= {"numpy", "onnxruntime"}
+    assert result.skipped == ()
+    for subject in result.subjects:
+        assert subject.kind == "bundle"
+        assert subject.onnx_bytes == (paths[subject.label] / "policy.onnx").stat().st_size
+
+
+def test_a_masked_policy_gets_a_note(tmp_path: Path) -> None:
+    policy = masked(network((4, 8, 8, 2)), [[0, 1], [2, 3]])
+    path = save_policy(policy, tmp_path / "masked.safetensors")
+    result = measure({"masked": path}, backends=["numpy"], seconds=SECONDS, memory=False)
+    assert any("still stores its masked units" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("broken", "error"),
+    [
+        ("none", ConfigProblem),
+        ("missing", PolicyNotFound),
+        ("sizes", ObservationShape),
+        ("backend", UnknownBackend),
+        ("recorded", ObservationShape),
+    ],
+)
+def test_refused_before_anything_is_measured(
+    subjects: dict[str, Path], tmp_path: Path, broken: str, error: type[Exception]
+) -> None:
+    other = save_policy(network((5, 3, 2)), tmp_path / "other.safetensors")
+    given = {
+        "none": {},
+        "missing": {"x": tmp_path / "absent.safetensors"},
+        "sizes": {**subjects, "other": other},
+    }.get(broken, subjects)
+    with pytest.raises(error):
+        measure(
+            given,
+            backends=["typo"] if broken == "backend" else ["numpy"],
+            seconds=SECONDS,
+            observations=np.zeros((3, 7)) if broken == "recorded" else None,
+        )
+
+
+def test_recorded_observations_are_drawn_without_repetition() -> None:
+    recorded = np.arange(40.0).reshape(10, 4)
+    chosen, origin = choose_observations(network((4, 2)), recorded, seed=0, count=6)
+    assert origin == "6 of 10 recorded observations"
+    assert chosen.dtype == np.float32
+    assert len(np.unique(chosen[:, 0])) == 6
+    assert set(chosen[:, 0]) <= set(recorded[:, 0])
+
+
+def test_random_observations_follow_bounds_and_statistics() -> None:
+    policy = network((4, 2))
+    spec = ObservationSpec(
+        np.array([-1, -3.4e38, -np.inf, 0], np.float32),
+        np.array([1, 3.4e38, np.inf, 5], np.float32),
+    )
+    plain = replace(policy, observation=spec)
+    drawn, _ = choose_observations(plain, None, seed=0, count=4000)
+    assert np.abs(drawn[:, 0]).max() <= 1
+    assert np.abs(drawn[:, :1].mean()) < 0.05
+    assert drawn[:, 1].std() == pytest.approx(1, rel=0.1)
+    assert drawn[:, 3].min() >= 0
+    assert drawn[:, 3].max() <= 5
+    normalizer = Normalizer(
+        mean=np.array([0, 7, 100, 2], np.float32), scale=np.array([1, 0.5, 0.1, 1], np.float32)
+    )
+    drawn, _ = choose_observations(replace(plain, normalizer=normalizer), None, seed=0, count=4000)
+    assert drawn[:, 1].mean() == pytest.approx(7, abs=0.2)
+    assert drawn[:, 2].std() == pytest.approx(10, rel=0.1)
+    assert np.abs(drawn[:, 0]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "there is no benchmark result"),
+        ("{", "is not a JSON file"),
+        ("[]", "is not a benchmark result"),
+        ('{"kind": "dspctl.bench", "schema": 99}', "schema 99"),
+        ('{"kind": "dspctl.bench", "schema": 1}', "is malformed"),
+    ],
+)
+def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> None:
+    path = tmp_path / "bench.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ResultProblem, match=message):
+        load_result(path)
+
+
+@pytest.mark.parametrize("change", ["unknown field", "missing field", "status", "nested"])
+def test_malformed_results(subjects: dict[str, Path], tmp_path: Path, change: str) -> None:
+    out = tmp_path / "bench.json"
+    measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False, out=out)
+    values = json.loads(out.read_text())
+    if change == "unknown field":
+        values["extra"] = 1
+    elif change == "missing field":
+        del values["ratios"]
+    elif change == "status":
+        values["status"] = "finished"
+    else:
+        del values["latency"][0]["p99_ns"]
+    out.write_text(json.dumps(values))
+    with pytest.raises(ResultProblem, match="is malformed"):
+        load_result(out)

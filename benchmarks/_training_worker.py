@@ -6,7 +6,7 @@
 import json
 import sys
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,12 +26,13 @@ class Timing:
 
     Attributes:
         steps: environment steps of the timed run.
-        learn_s: seconds of the timed run. For dspctl that is the whole call of ``train``,
-            building everything and writing the run folder included; for the others the call of
-            ``learn`` on a finished model after a warm-up of one rollout.
+        learn_s: seconds of the timed run, after the warm-up. For dspctl that is the whole call of
+            ``train``, building everything and writing the run folder included; for the others the
+            call of ``learn`` on a finished model.
         construct_s: seconds to build environments and model, where they are built apart.
-        warm_up_s: seconds of the warm-up, which for sbx is compilation.
+        warm_up_s: seconds of a run of one rollout: for dspctl imports, for sbx compilation.
         environment_s: of learn_s, inside the environments' steps.
+        acting_s: of learn_s, acting and bookkeeping while collecting; for the peers all the rest.
         update_s: of learn_s, inside the update (for dspctl: on the main thread).
         episode_return: mean of the last 100 training episodes, None before the first.
         raw_steps_per_s: random actions through the same vector environment.
@@ -42,6 +43,7 @@ class Timing:
     construct_s: float
     warm_up_s: float
     environment_s: float
+    acting_s: float
     update_s: float
     episode_return: float | None
     raw_steps_per_s: float
@@ -63,6 +65,10 @@ def _dspctl(config: Any) -> Timing:
     from dspctl.trainer.vector import make_vector
 
     with tempfile.TemporaryDirectory() as folder:
+        rollout = config.environments * config.rollout_steps
+        start = perf_counter()
+        train(replace(config, method="ppo", steps=rollout), Path(folder) / "warm-up")
+        warm_up_s = perf_counter() - start
         start = perf_counter()
         result = train(config, Path(folder) / "run")
         learn_s = perf_counter() - start
@@ -94,8 +100,9 @@ def _dspctl(config: Any) -> Timing:
         steps=result.steps,
         learn_s=learn_s,
         construct_s=0.0,
-        warm_up_s=0.0,
+        warm_up_s=warm_up_s,
         environment_s=sum(row["environment_s"] for row in rows),
+        acting_s=sum(row["inference_s"] for row in rows),
         update_s=sum(row["update_s"] for row in rows),
         episode_return=rows[-1]["episode_return"],
         raw_steps_per_s=steps / elapsed,
@@ -121,6 +128,7 @@ def _peer(config: Any, request: dict[str, Any]) -> Timing:
         construct_s=construct_s,
         warm_up_s=warm_up_s,
         environment_s=environment_s,
+        acting_s=learn_s - environment_s - update_s,
         update_s=update_s,
         episode_return=peer.episode_return,
         raw_steps_per_s=peers.raw_steps_per_s(peer.environments, RAW_SECONDS, config.seed),

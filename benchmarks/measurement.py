@@ -1,5 +1,6 @@
 """Measuring subjects against each other on every backend that runs here."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -10,28 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl import runtime
-from dspctl.benchmarks.latency import ROUNDS, Samples, measure_latency, summarize
+from dspctl.benchmarks.latency import ROUNDS, measure_latency, summarize
 from dspctl.benchmarks.machine import describe_machine
 from dspctl.benchmarks.memory import measure_memory
+from dspctl.benchmarks.ratios import count_ratios, latency_ratios
 from dspctl.benchmarks.result import (
     BenchResult,
     ClockRecord,
-    Ratio,
     Settings,
-    Skipped,
-    Subject,
 )
 from dspctl.benchmarks.result_file import save_result, save_samples
-from dspctl.benchmarks.stats import Interval, percentile_ratio
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
 from dspctl.benchmarks.timer import Clock, calibrate
-from dspctl.errors import BackendUnavailable, MissingExtra, UnknownBackend
+from dspctl.errors import BackendUnavailable, ConfigProblem, MissingExtra, UnknownBackend
 from dspctl.runtime import Runner
 
 SECONDS = 10.0
 """Latency measurement per backend, all subjects together."""
-
-LATENCY_RATIOS = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p99": 0.99}
 
 
 @dataclass(frozen=True)
@@ -89,6 +85,8 @@ def measure(
             raise UnknownBackend(
                 f"there is no backend {backend!r}: choose from {', '.join(runtime.BACKENDS)}"
             )
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ConfigProblem(f"seconds must be a positive number, not {seconds}")
     opened = open_subjects(subjects)
     machine = describe_machine()
     clock = calibrate()
@@ -99,7 +97,7 @@ def measure(
         clock=ClockRecord(clock.name, clock.resolution_ns, clock.cost_ns, clock.loop_ns),
         settings=Settings(seconds=seconds, rounds=ROUNDS, seed=seed, observations=origin),
         subjects=tuple(one.subject for one in opened),
-        ratios=tuple(_count_ratios([one.subject for one in opened])),
+        ratios=tuple(count_ratios([one.subject for one in opened])),
         notes=(*machine.notes(), *_masked(opened)),
     )
     keeper = _Keeper(result, out, on_progress)
@@ -160,7 +158,7 @@ def _measure_latency(
                 runner: Runner = stack.enter_context(runtime.load(one.path, backend))
                 runner(observations[0])
             except (BackendUnavailable, MissingExtra) as error:
-                skipped.append(Skipped(one.subject.label, backend, str(error)))
+                skipped.append(one.skipped(backend, error))
             else:
                 runners[one.subject.label] = runner
         if not runners:
@@ -175,13 +173,16 @@ def _measure_latency(
         )
     raw = {label: samples.single for label, samples in found.items()}
     if keeper.out is not None:
-        save_samples(raw, backend, keeper.out)
+        save_samples(found, backend, keeper.out)
     keeper.update(
         latency=(
             *keeper.result.latency,
             *(summarize(label, backend, one, clock, seed=seed) for label, one in found.items()),
         ),
-        ratios=(*keeper.result.ratios, *_latency_ratios(found, opened, backend, seed)),
+        ratios=(
+            *keeper.result.ratios,
+            *latency_ratios(found, opened[0].subject.label, backend, seed=seed),
+        ),
         skipped=(*keeper.result.skipped, *skipped),
         samples={**keeper.result.samples, backend: raw},
     )
@@ -193,40 +194,10 @@ def _measure_memory(keeper: _Keeper, runnable: Sequence[Opened], backend: str) -
     try:
         found = measure_memory(paths, backend, on_probe=keeper.reporter("memory", backend))
     except BackendUnavailable as error:
-        lost = tuple(Skipped(label, backend, str(error)) for label in paths)
+        lost = tuple(one.skipped(backend, error) for one in runnable)
         keeper.update(skipped=(*keeper.result.skipped, *lost))
     else:
         keeper.update(memory=(*keeper.result.memory, *found.values()))
-
-
-def _latency_ratios(
-    found: Mapping[str, Samples], opened: Sequence[Opened], backend: str, seed: int
-) -> list[Ratio]:
-    """Baseline against the others; the median from its own samples, the tail from single calls."""
-    baseline = opened[0].subject.label
-    if baseline not in found:
-        return []
-    ratios = []
-    for label in found:
-        if label == baseline:
-            continue
-        for quantity, share in LATENCY_RATIOS.items():
-            above, below = found[baseline], found[label]
-            ratios.append(
-                Ratio(
-                    quantity=quantity,
-                    backend=backend,
-                    baseline=baseline,
-                    subject=label,
-                    value=percentile_ratio(
-                        above.body if share == 0.5 else above.single_ns,
-                        below.body if share == 0.5 else below.single_ns,
-                        share,
-                        seed=seed,
-                    ),
-                )
-            )
-    return ratios
 
 
 def _masked(opened: Sequence[Opened]) -> Iterator[str]:
@@ -237,31 +208,3 @@ def _masked(opened: Sequence[Opened]) -> Iterator[str]:
                 f"'{one.subject.label}' still stores its masked units, so it is as large and as "
                 "slow as before: run  dspctl compact  on it first"
             )
-
-
-def _count_ratios(subjects: Sequence[Subject]) -> list[Ratio]:
-    baseline = subjects[0]
-    ratios = []
-    for subject in subjects[1:]:
-        for quantity in (
-            "total_units",
-            "weights",
-            "flops",
-            "parameter_bytes",
-            "policy_bytes",
-            "onnx_bytes",
-        ):
-            above, below = getattr(baseline, quantity), getattr(subject, quantity)
-            if above is None or not below:
-                continue
-            value = above / below
-            ratios.append(
-                Ratio(
-                    quantity.removeprefix("total_"),
-                    None,
-                    baseline.label,
-                    subject.label,
-                    Interval(value, value, value, 1.0),
-                )
-            )
-    return ratios

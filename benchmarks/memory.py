@@ -5,16 +5,14 @@ kept, because a small policy changes less than one process differs from the next
 """
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import dspctl
+from dspctl.benchmarks._process import command, environment
 from dspctl.errors import BackendUnavailable
 
 REPEATS = 5
@@ -125,13 +123,10 @@ def run_probe(request: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         BackendUnavailable: the process failed or did not answer.
     """
-    home = str(Path(dspctl.__file__).resolve().parents[1])
-    search = os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))
-    command = [sys.executable, "-m", "dspctl.benchmarks._memory_probe", json.dumps(request)]
     try:
         answer = subprocess.run(
-            command,
-            env={**os.environ, "PYTHONPATH": search},
+            command("dspctl.benchmarks._memory_probe", json.dumps(request)),
+            env=environment(),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

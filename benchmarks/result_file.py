@@ -17,22 +17,19 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.latency import Latency
+from dspctl.benchmarks.latency import Latency, Samples
 from dspctl.benchmarks.machine import Machine
 from dspctl.benchmarks.memory import Memory, Probe
 from dspctl.benchmarks.result import BenchResult, ClockRecord, Ratio, Settings, Skipped, Subject
 from dspctl.benchmarks.stats import Interval
-from dspctl.errors import DspctlError
+from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes, write_json
 
 SCHEMA = 1
 KIND = "dspctl.bench"
 
+_SINGLE, _BATCHED = "single:", "batched:"
 _Record = TypeVar("_Record")
-
-
-class ResultProblem(DspctlError):
-    """A benchmark result cannot be read."""
 
 
 def save_result(result: BenchResult, path: Path) -> None:
@@ -43,10 +40,21 @@ def save_result(result: BenchResult, path: Path) -> None:
     write_json(path, {"kind": KIND, "schema": SCHEMA, **values, "machine": machine})
 
 
-def save_samples(samples: Mapping[str, NDArray[np.int64]], backend: str, path: Path) -> None:
-    """Write one backend's raw samples beside the JSON at *path*; raises `WriteFailed`."""
+def save_samples(samples: Mapping[str, Samples], backend: str, path: Path) -> None:
+    """Write one backend's raw samples beside the JSON at *path*.
+
+    ``single:<label>`` holds nanoseconds of single calls, ``batched:<label>`` of samples of several
+    calls; both int64 [rounds, samples of a round].
+
+    Raises:
+        WriteFailed: the file could not be written; an old one is intact.
+    """
+    arrays = {}
+    for label, one in samples.items():
+        arrays[_SINGLE + label] = np.stack(one.single_ns)
+        arrays[_BATCHED + label] = np.stack(one.batched_ns)
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **samples)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(_samples_path(path, backend), buffer.getvalue())
 
 
@@ -134,9 +142,13 @@ def _samples_path(path: Path, backend: str) -> Path:
 
 
 def _samples(path: Path, backend: str) -> dict[str, NDArray[np.int64]]:
-    """One backend's raw samples; empty where the file was not copied along or is damaged."""
+    """One backend's single calls; empty where the file was not copied along or is damaged."""
     try:
         with np.load(_samples_path(path, backend), allow_pickle=False) as archive:
-            return {label: archive[label] for label in archive.files}
+            return {
+                name.removeprefix(_SINGLE): archive[name].ravel()
+                for name in archive.files
+                if name.startswith(_SINGLE)
+            }
     except (OSError, ValueError, zipfile.BadZipFile):
         return {}

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dspctl.benchmarks.machine import describe_machine
-from dspctl.errors import ConfigProblem, DspctlError
+from dspctl.errors import ResultProblem, DspctlError
 from dspctl.runtime.files import write_json
 
 SCHEMA = 1
@@ -102,17 +102,17 @@ def read_cells(path: Path) -> list[Cell]:
     """Finished cells of a results file; none if there is no file.
 
     Raises:
-        ConfigProblem: the file is not a results file of this schema.
+        ResultProblem: the file is not a results file of this schema.
     """
     if not path.is_file():
         return []
     try:
         content = json.loads(path.read_text())
         if content["schema"] != SCHEMA:
-            raise ConfigProblem(f"{path} has results schema {content['schema']}, not {SCHEMA}")
+            raise ResultProblem(f"{path} has results schema {content['schema']}, not {SCHEMA}")
         return [Cell(**{**cell, "units": tuple(cell["units"])}) for cell in content["cells"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigProblem(
+        raise ResultProblem(
             f"{path} is not a results file ({error}): name another with --out"
         ) from error
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.result import Subject
+from dspctl.benchmarks.result import Skipped, Subject
 from dspctl.errors import ConfigProblem, ObservationShape
 from dspctl.runtime import Policy, load_policy
 from dspctl.runtime.bundle import ONNX, POLICY, open_bundle
@@ -34,6 +34,11 @@ class Opened:
     path: Path
     policy: Policy
     subject: Subject
+
+    def skipped(self, backend: str, error: Exception) -> Skipped:
+        """The record of a measurement that could not be made, without this machine's paths."""
+        reason = str(error).replace(str(self.path), self.path.name)
+        return Skipped(self.subject.label, backend, reason)
 
 
 def open_subjects(paths: Mapping[str, Path]) -> tuple[Opened, ...]:

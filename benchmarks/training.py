@@ -6,7 +6,8 @@ Every run is a fresh process; programs take turns, and every other repeat goes b
 a machine that slows down hits all alike. Networks, minibatches and epochs are the same, early
 stopping by KL is off for all, so the same gradient steps are made. Stable-Baselines3 runs with one
 and with two torch threads, and the better one is compared with. sbx compiles in a warm-up that is
-stated apart. dspctl's time is its whole ``train`` call, with everything that writes the run.
+stated apart. dspctl's time is its whole ``train`` call, with everything that writes the run;
+environment, acting and update therefore do not add up to 100% there.
 """
 
 import argparse
@@ -117,6 +118,7 @@ def _cells(runs: Sequence[Measured]) -> list[str]:
     speeds = [run.steps_per_s for run in runs]
     timings = [run.timing for run in runs]
     environment = median(one.environment_s / one.learn_s for one in timings)
+    acting = median(one.acting_s / one.learn_s for one in timings)
     update = median(one.update_s / one.learn_s for one in timings)
     returns = [one.episode_return for one in timings if one.episode_return is not None]
     raw = median(run.steps_per_s / run.timing.raw_steps_per_s for run in runs)
@@ -125,7 +127,7 @@ def _cells(runs: Sequence[Measured]) -> list[str]:
         f"{median(speeds):,.0f}",
         f"{min(speeds):,.0f}–{max(speeds):,.0f}",
         f"{environment:.0%}",
-        f"{1 - environment - update:.0%}",
+        f"{acting:.0%}",
         f"{update:.0%}",
         f"{raw:.0%}",
         f"{warm_up:.1f} s" if warm_up else "–",

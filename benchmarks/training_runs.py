@@ -1,16 +1,14 @@
 """The runs behind the training comparison: who takes part, in which order, and what they took."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import dspctl
+from dspctl.benchmarks._process import command, environment
 from dspctl.benchmarks._training_worker import FAILED, Timing
 from dspctl.benchmarks.machine import describe_machine
 from dspctl.benchmarks.training_result import Contender, Measured, TrainingResult, Unavailable
@@ -114,19 +112,14 @@ def run_process(contender: Contender, config: Mapping[str, Any]) -> tuple[float,
         "threads": contender.threads,
         "config": config,
     }
-    home = str(Path(dspctl.__file__).resolve().parents[1])
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")])),
-        "PYTHONWARNINGS": "ignore",
-    }
+    changes = {"PYTHONWARNINGS": "ignore"}
     if contender.threads is not None:
         # Before torch starts: set_num_threads alone leaves OpenMP's own pool as it was.
-        environment["OMP_NUM_THREADS"] = str(contender.threads)
+        changes["OMP_NUM_THREADS"] = str(contender.threads)
     start = perf_counter()
     answer = subprocess.run(
-        [sys.executable, "-m", "dspctl.benchmarks._training_worker", json.dumps(request)],
-        env=environment,
+        command("dspctl.benchmarks._training_worker", json.dumps(request)),
+        env=environment(**changes),
         capture_output=True,
         text=True,
         check=False,

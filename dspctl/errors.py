@@ -159,6 +159,13 @@ class BackendUnavailable(DspctlError):
     """The backend asked for cannot run here or with this artefact."""
 
 
+# --- measurements -------------------------------------------------------------------------
+
+
+class ResultProblem(DspctlError):
+    """A results file cannot be read."""
+
+
 # --- files --------------------------------------------------------------------------------
 
 

@@ -1,13 +1,10 @@
-"""A bundle: the folder that goes to the vehicle. No other module knows its keys.
+"""A bundle: the folder that goes to the vehicle. Only this module and `manifest` know its keys.
 
-The manifest lists every file with its size and SHA-256, and carries a digest of itself, so that a
-bundle with one flipped bit is refused. That is integrity, not authenticity: whoever can rewrite
-the files can rewrite the digests. The format is described in ``docs/bundle.md``.
+Every byte is verified when a bundle is opened. That is integrity, not authenticity: whoever can
+rewrite the files can rewrite the digests. The format is described in ``docs/bundle.md``.
 """
 
 import hashlib
-import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,67 +25,40 @@ from dspctl.errors import (
     BundleTampered,
 )
 from dspctl.runtime.files import write_bytes
+from dspctl.runtime.manifest import (
+    MANIFEST,
+    POLICY,
+    FileEntry,
+    Manifest,
+    bytes_from_manifest,
+    canonical_json,
+    manifest_from_bytes,
+    manifest_of,
+)
 from dspctl.runtime.parity import Golden, Parity
 from dspctl.runtime.policy import Policy
 from dspctl.runtime.policy_file import policy_from_bytes
-from dspctl.runtime.strict_json import Fields, fields_from_json, value_from_json
+from dspctl.runtime.strict_json import fields_from_json
 
-SCHEMA = 1
-MANIFEST = "manifest.json"
-POLICY = "policy.safetensors"
+__all__ = [
+    "GOLDEN",
+    "MANIFEST",
+    "ONNX",
+    "PARITY",
+    "POLICY",
+    "Bundle",
+    "Manifest",
+    "bytes_from_golden",
+    "bytes_from_parity",
+    "open_bundle",
+    "write_bundle",
+]
+
 ONNX = "policy.onnx"
 GOLDEN = "golden.safetensors"
 PARITY = "parity.json"
 
-_DIGEST = "manifest_sha256"
 _MANIFEST_LIMIT_BYTES = 1 << 20
-# Plain relative names: no leading dot, no "..", no drive, nothing that a shell would expand.
-_SAFE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@dataclass(frozen=True)
-class FileEntry:
-    """What the manifest says of one file."""
-
-    sha256: str
-    size_bytes: int
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a bundle is and what it consists of.
-
-    Attributes:
-        name: derived from the contents: environment, target and the policy's digest.
-        target: the export target it was made for.
-        environment: the environment id the policy was trained in.
-        dspctl: the version that wrote it.
-        tools: versions of the packages that took part.
-        files: every file but the manifest, by its path inside the bundle.
-    """
-
-    name: str
-    target: str
-    environment: str
-    dspctl: str
-    tools: Mapping[str, str]
-    files: Mapping[str, FileEntry]
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values, with the schema and without the digest."""
-        return {
-            "schema": SCHEMA,
-            "name": self.name,
-            "target": self.target,
-            "environment": self.environment,
-            "dspctl": self.dspctl,
-            "tools": dict(self.tools),
-            "files": {
-                name: {"sha256": entry.sha256, "size_bytes": entry.size_bytes}
-                for name, entry in self.files.items()
-            },
-        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,22 +114,12 @@ def write_bundle(
     Raises:
         WriteFailed: the disk is full or the folder cannot be written.
     """
-    entries = {
-        name: FileEntry(hashlib.sha256(files[name]).hexdigest(), len(files[name]))
-        for name in sorted(files)
-    }
-    slug = re.sub(r"[^a-z0-9]+", "-", environment.lower()).strip("-")
-    manifest = Manifest(
-        name=f"{slug}-{target}-{entries[POLICY].sha256[:8]}",
-        target=target,
-        environment=environment,
-        dspctl=version,
-        tools=tools,
-        files=entries,
+    manifest = manifest_of(
+        files, target=target, environment=environment, version=version, tools=tools
     )
     for name, data in files.items():
         write_bytes(folder / name, data)
-    write_bytes(folder / MANIFEST, _bytes_from_manifest(manifest))
+    write_bytes(folder / MANIFEST, bytes_from_manifest(manifest))
     return manifest
 
 
@@ -196,7 +156,7 @@ def _open(path: Path) -> Bundle:
         )
     if (path / MANIFEST).stat().st_size > _MANIFEST_LIMIT_BYTES:
         raise ValueError(f"{MANIFEST} is too large to be one")
-    manifest = _manifest_from_bytes((path / MANIFEST).read_bytes())
+    manifest = manifest_from_bytes((path / MANIFEST).read_bytes())
     data = _read_verified(path, manifest.files)
     policy = policy_from_bytes(data[POLICY], name=str(path / POLICY))
     if policy.environment != manifest.environment:
@@ -238,62 +198,6 @@ def _read_verified(path: Path, files: Mapping[str, FileEntry]) -> dict[str, byte
     return data
 
 
-def _bytes_from_manifest(manifest: Manifest) -> bytes:
-    value = manifest.to_json()
-    digest = hashlib.sha256(_canonical(value)).hexdigest()
-    return _canonical({**value, _DIGEST: digest})
-
-
-def _manifest_from_bytes(data: bytes) -> Manifest:
-    value = value_from_json(data, MANIFEST)
-    fields = Fields(value, MANIFEST)
-    schema = fields.integer("schema")
-    if schema != SCHEMA:
-        raise BundleFormat(
-            f"bundle schema {schema}, but this dspctl reads {SCHEMA}: install the dspctl that "
-            "wrote it, or export again"
-        )
-    digest = fields.text(_DIGEST)
-    value = {key: entry for key, entry in value.items() if key != _DIGEST}
-    if hashlib.sha256(_canonical(value)).hexdigest() != digest or data != _canonical(
-        {**value, _DIGEST: digest}
-    ):
-        raise BundleTampered(
-            f"{MANIFEST} is not the one that was exported: copy the bundle again, and do not use "
-            "it before it verifies"
-        )
-    tools = fields.fields("tools")
-    manifest = Manifest(
-        name=fields.text("name"),
-        target=fields.text("target"),
-        environment=fields.text("environment"),
-        dspctl=fields.text("dspctl"),
-        tools={name: tools.text(name) for name in value["tools"]},
-        files={
-            name: _entry_from_json(name, entry) for name, entry in fields.entries("files").items()
-        },
-    )
-    fields.finish()
-    if POLICY not in manifest.files:
-        raise ValueError(f"{MANIFEST} lists no {POLICY}")
-    return manifest
-
-
-def _entry_from_json(name: str, value: Any) -> FileEntry:
-    if not _SAFE_NAME.fullmatch(name) or name == MANIFEST:
-        raise ValueError(f"{MANIFEST} lists the unsafe file name {name!r}")
-    fields = Fields(value, f"{MANIFEST}: {name}")
-    entry = FileEntry(fields.text("sha256"), fields.integer("size_bytes"))
-    fields.finish()
-    if not _SHA256.fullmatch(entry.sha256) or entry.size_bytes < 0:
-        raise ValueError(f"{MANIFEST}: {name} has no valid size and SHA-256")
-    return entry
-
-
-def _canonical(value: dict[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
-
-
 def bytes_from_golden(golden: Golden) -> bytes:
     """The golden vectors' file."""
     tensors: dict[str, NDArray[Any]] = {
@@ -326,7 +230,7 @@ def _golden_from_bytes(data: bytes, policy: Policy) -> Golden:
 
 def bytes_from_parity(records: Sequence[Parity]) -> bytes:
     """The parity report's file."""
-    return _canonical({"backends": [record.to_json() for record in records]})
+    return canonical_json({"backends": [record.to_json() for record in records]})
 
 
 def _parity_from_bytes(data: bytes) -> tuple[Parity, ...]:

@@ -124,6 +124,7 @@ def progress_figures(state: TrainState, episodes: EpisodeStatistics) -> dict[str
     sparsities of units, weights and FLOPs are Eq 22, 21 and 23 on what is left of the actor.
     """
     pruner = state.actor.pruner
+    pruning = pruner.phase(state.iteration - 1) == "pruning"
     return {
         "iteration": state.iteration,
         "steps": state.steps,
@@ -132,7 +133,7 @@ def progress_figures(state: TrainState, episodes: EpisodeStatistics) -> dict[str
         "episode_length": episodes.mean_length,
         "units": list(state.actor.network.hidden),
         "critic_units": list(state.critic.network.hidden),
-        "threshold": pruner.threshold,
+        "threshold": pruner.threshold if pruning else None,
         "scheduled_sparsity": pruner.scheduled(state.iteration - 1),
         **sparsities(state.actor.network.layout, pruner.archive.layout),
     }

@@ -1,5 +1,6 @@
 """``dspctl train``: a run from an environment id, every setting a flag."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -90,7 +91,7 @@ def train(
 
 def default_run(config: "TrainConfig") -> Path:
     """Where a run goes when no folder is named."""
-    name = config.environment.replace("/", "-")
+    name = re.sub(r"[^\w.-]+", "-", config.environment)  # my_package:Namespace/Task-v0
     return Path("runs", f"{name}-{config.method}-seed{config.seed}")
 
 

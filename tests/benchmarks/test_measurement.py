@@ -11,13 +11,14 @@ from dspctl import runtime
 from dspctl.benchmarks import BenchResult, load_result, measure, measurement
 from dspctl.benchmarks.latency import measure_latency
 from dspctl.benchmarks.measurement import Progress
-from dspctl.benchmarks.result_file import ResultProblem, save_result
+from dspctl.benchmarks.result_file import save_result
 from dspctl.benchmarks.subjects import choose_observations
 from dspctl.errors import (
     BackendUnavailable,
     ConfigProblem,
     MissingExtra,
     ObservationShape,
+    ResultProblem,
     PolicyNotFound,
     UnknownBackend,
 )
@@ -83,7 +84,7 @@ def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
 
 def test_written_and_read_back(subjects: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
-    result = measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False, out=out)
+    result = measure(subjects, seconds=SECONDS, memory=False, out=out)
     read = load_result(out)
     assert read == result
     for label, samples in result.samples["numpy"].items():
@@ -91,9 +92,13 @@ def test_written_and_read_back(subjects: dict[str, Path], tmp_path: Path) -> Non
         figures = read.latency_of(label, "numpy")
         assert figures is not None
         assert figures.single_calls == samples.size
+    with np.load(tmp_path / "bench-numpy.npz") as archive:
+        assert archive["single:pruned"].shape[0] == result.settings.rounds
     # The JSON alone is enough for the figures.
     (tmp_path / "bench-numpy.npz").unlink()
     assert load_result(out).samples == {"numpy": {}}
+    # Policy files are refused by the other backends, with a reason that names no folder.
+    assert result.skipped
     assert str(tmp_path) not in out.read_text()
 
 
@@ -216,6 +221,7 @@ def test_a_masked_policy_gets_a_note(tmp_path: Path) -> None:
         ("missing", PolicyNotFound),
         ("sizes", ObservationShape),
         ("backend", UnknownBackend),
+        ("seconds", ConfigProblem),
         ("recorded", ObservationShape),
     ],
 )
@@ -232,7 +238,7 @@ def test_refused_before_anything_is_measured(
         measure(
             given,
             backends=["typo"] if broken == "backend" else ["numpy"],
-            seconds=SECONDS,
+            seconds=0.0 if broken == "seconds" else SECONDS,
             observations=np.zeros((3, 7)) if broken == "recorded" else None,
         )
 

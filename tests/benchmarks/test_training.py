@@ -42,6 +42,7 @@ class FakeRuns:
             construct_s=0.5,
             warm_up_s=0.0,
             environment_s=600 / speed,
+            acting_s=2400 / speed,
             update_s=3000 / speed,
             episode_return=None if contender.name == "sbx" else 123.0,
             raw_steps_per_s=2 * speed,
@@ -141,7 +142,7 @@ def test_a_real_run_of_this_trainer() -> None:
     )
     timing = run({"program": "dspctl", "config": config.to_json()})
     assert timing.steps == 2_048
-    assert 0 < timing.environment_s + timing.update_s < timing.learn_s
+    assert 0 < timing.environment_s + timing.acting_s + timing.update_s < timing.learn_s
     assert timing.episode_return is not None
     assert timing.raw_steps_per_s > 0
 

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from dspctl.cli import doctor
@@ -33,7 +35,7 @@ def test_a_broken_requirement_is_exit_1(call: Call, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_check_that_kills_its_process_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     (finding,) = doctor.run_checks(CHECKS[:1])
     assert not finding.works
     assert finding.found == "the process ended with status 1"

@@ -108,7 +108,10 @@ def test_a_missing_package_names_its_install_command(
 
 
 def cut(name: str) -> Callable[[Path], None]:
-    return lambda run: (run / name).write_bytes((run / name).read_bytes()[:20]) and None
+    def change(run: Path) -> None:
+        (run / name).write_bytes((run / name).read_bytes()[:20])
+
+    return change
 
 
 def remove(name: str) -> Callable[[Path], None]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 
 def test_imports_go_down(root: Path) -> None:
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=root)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 broken" in done.stdout

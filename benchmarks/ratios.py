@@ -1,0 +1,77 @@
+"""The baseline against each other subject: how many times larger or slower it is."""
+
+from collections.abc import Mapping, Sequence
+
+from dspctl.benchmarks.latency import Samples
+from dspctl.benchmarks.result import Ratio, Subject
+from dspctl.benchmarks.stats import Interval, percentile_ratio
+
+LATENCY_RATIOS = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p99": 0.99}
+
+
+def latency_ratios(
+    found: Mapping[str, Samples], baseline: str, backend: str, *, seed: int
+) -> list[Ratio]:
+    """Percentiles of one interleaved run; the tail from single calls, the median as in the table.
+
+    Args:
+        found: label → samples.
+        baseline: the label above the line.
+        backend: what ran them.
+        seed: of the resampling.
+
+    Returns:
+        One ratio per percentile and other subject; none if the baseline could not run.
+    """
+    if baseline not in found:
+        return []
+    ratios = []
+    for label in found:
+        if label == baseline:
+            continue
+        for quantity, share in LATENCY_RATIOS.items():
+            above, below = found[baseline], found[label]
+            ratios.append(
+                Ratio(
+                    quantity=quantity,
+                    backend=backend,
+                    baseline=baseline,
+                    subject=label,
+                    value=percentile_ratio(
+                        above.body if share == 0.5 else above.single_ns,
+                        below.body if share == 0.5 else below.single_ns,
+                        share,
+                        seed=seed,
+                    ),
+                )
+            )
+    return ratios
+
+
+def count_ratios(subjects: Sequence[Subject]) -> list[Ratio]:
+    """Units, weights, FLOPs and bytes: exact, so the interval has no width."""
+    baseline = subjects[0]
+    ratios = []
+    for subject in subjects[1:]:
+        for quantity in (
+            "total_units",
+            "weights",
+            "flops",
+            "parameter_bytes",
+            "policy_bytes",
+            "onnx_bytes",
+        ):
+            above, below = getattr(baseline, quantity), getattr(subject, quantity)
+            if above is None or not below:
+                continue
+            value = above / below
+            ratios.append(
+                Ratio(
+                    quantity.removeprefix("total_"),
+                    None,
+                    baseline.label,
+                    subject.label,
+                    Interval(value, value, value, 1.0),
+                )
+            )
+    return ratios

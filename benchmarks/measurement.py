@@ -14,7 +14,7 @@ from dspctl import runtime
 from dspctl.benchmarks.latency import ROUNDS, measure_latency, summarize
 from dspctl.benchmarks.machine import describe_machine
 from dspctl.benchmarks.memory import measure_memory
-from dspctl.benchmarks.ratios import count_ratios, latency_ratios
+from dspctl.benchmarks.ratios import count_ratios, latency_ratios, memory_ratios
 from dspctl.benchmarks.result import (
     BenchResult,
     ClockRecord,
@@ -197,7 +197,14 @@ def _measure_memory(keeper: _Keeper, runnable: Sequence[Opened], backend: str) -
         lost = tuple(one.skipped(backend, error) for one in runnable)
         keeper.update(skipped=(*keeper.result.skipped, *lost))
     else:
-        keeper.update(memory=(*keeper.result.memory, *found.values()))
+        baseline, seed = keeper.result.subjects[0].label, keeper.result.settings.seed
+        keeper.update(
+            memory=(*keeper.result.memory, *found.values()),
+            ratios=(
+                *keeper.result.ratios,
+                *memory_ratios(found, baseline, backend, seed=seed),
+            ),
+        )
 
 
 def _masked(opened: Sequence[Opened]) -> Iterator[str]:

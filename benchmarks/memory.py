@@ -135,13 +135,13 @@ def run_probe(request: Mapping[str, Any]) -> dict[str, Any]:
     except subprocess.TimeoutExpired as error:
         raise BackendUnavailable(
             f"the memory probe for {request.get('backend')} did not finish in {_TIMEOUT_S} s: "
-            "try the backend with  dspctl run"
+            "try the backend with  dspctl eval"
         ) from error
     if answer.returncode != 0:
         last = (answer.stderr.strip().splitlines() or [f"exit {answer.returncode}"])[-1]
         raise BackendUnavailable(
             f"the memory probe for {request.get('backend')} failed ({last}): "
-            "try the backend with  dspctl run"
+            "try the backend with  dspctl eval"
         )
     report: dict[str, Any] = json.loads(answer.stdout)
     return report

@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from dspctl.benchmarks.latency import Samples
+from dspctl.benchmarks.memory import Memory
 from dspctl.benchmarks.result import Ratio, Subject
 from dspctl.benchmarks.stats import Interval, percentile_ratio
 
 LATENCY_RATIOS = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p99": 0.99}
+MEMORY_RATIOS = {"memory_pss": "pss_bytes", "memory_peak": "peak_rss_bytes"}
 
 
 def latency_ratios(
@@ -45,6 +49,39 @@ def latency_ratios(
                     ),
                 )
             )
+    return ratios
+
+
+def memory_ratios(
+    found: Mapping[str, Memory], baseline: str, backend: str, *, seed: int
+) -> list[Ratio]:
+    """Medians over processes, resampled by turns of all subjects, as the processes were started.
+
+    Args:
+        found: label → processes.
+        baseline: the label above the line.
+        backend: what ran them.
+        seed: of the resampling.
+
+    Returns:
+        One ratio of PSS and one of peak RSS per other subject; none if the baseline could not run,
+        or where the system does not tell.
+    """
+    if baseline not in found:
+        return []
+    ratios = []
+    for label in found:
+        if label == baseline:
+            continue
+        for quantity, name in MEMORY_RATIOS.items():
+            above, below = (
+                [np.array([getattr(probe, name)]) for probe in found[one].probes]
+                for one in (baseline, label)
+            )
+            if not all(block[0] > 0 for block in (*above, *below)):
+                continue
+            value = percentile_ratio(above, below, 0.5, seed=seed)
+            ratios.append(Ratio(quantity, backend, baseline, label, value))
     return ratios
 
 

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from dspctl.benchmarks.machine import describe_machine
-from dspctl.errors import ResultProblem, DspctlError
+from dspctl.errors import DspctlError, ResultProblem
 from dspctl.runtime.files import write_json
 
 SCHEMA = 1

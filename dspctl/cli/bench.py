@@ -26,6 +26,8 @@ _QUANTITIES = {
     "parameter_bytes": "parameters",
     "policy_bytes": "policy file",
     "onnx_bytes": "ONNX file",
+    "memory_pss": "memory (PSS)",
+    "memory_peak": "peak memory",
 }
 
 
@@ -200,12 +202,13 @@ def draw(result: "BenchResult") -> None:
     if result.memory:
         show.table(
             "Memory and start-up of a fresh process",
-            ("policy", "backend", "peak", "loading and acting", "load", "first action"),
+            ("policy", "backend", "peak", "PSS", "loading and acting", "load", "first action"),
             [
                 (
                     one.label,
                     one.backend,
                     show.size(one.median("peak_rss_bytes")),
+                    show.size(one.median("pss_bytes")),
                     show.size(one.median("run_rss_bytes")),
                     show.latency(one.median("load_ns")),
                     show.latency(one.median("first_action_ns")),

@@ -18,8 +18,8 @@ from dspctl.errors import (
     ConfigProblem,
     MissingExtra,
     ObservationShape,
-    ResultProblem,
     PolicyNotFound,
+    ResultProblem,
     UnknownBackend,
 )
 from dspctl.runtime import Normalizer, NumpyRunner, ObservationSpec, load_policy, save_policy

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dspctl.benchmarks.memory import Probe, measure_memory, probe_once, run_probe
+from dspctl.benchmarks.memory import Memory, Probe, measure_memory, probe_once, run_probe
+from dspctl.benchmarks.ratios import memory_ratios
 from dspctl.errors import BackendUnavailable
 from dspctl.runtime import save_policy
 from tests.benchmarks.networks import network
@@ -93,3 +94,19 @@ def test_differences_within_the_spread_get_a_note(
 def test_a_failing_probe_says_why(tmp_path: Path) -> None:
     with pytest.raises(BackendUnavailable, match=r"PolicyNotFound|there is no policy"):
         probe_once(tmp_path / "absent.safetensors", "numpy")
+
+
+def test_ratios_are_of_medians_over_processes() -> None:
+    def memory(label: str, sizes: tuple[int, ...]) -> Memory:
+        probes = tuple(Probe(0, 0, 0, 2 * size, size, 1, 1, 1) for size in sizes)
+        return Memory(label, "numpy", probes)
+
+    found = {"before": memory("before", (40, 44, 60)), "after": memory("after", (22, 20, 20))}
+    pss, peak = memory_ratios(found, "before", "numpy", seed=0)
+    assert (pss.quantity, peak.quantity) == ("memory_pss", "memory_peak")
+    assert (pss.baseline, pss.subject) == ("before", "after")
+    assert pss.value.estimate == peak.value.estimate == 44 / 20
+    assert 40 / 22 <= pss.value.low <= pss.value.estimate <= pss.value.high <= 60 / 20
+    assert memory_ratios(found, "absent", "numpy", seed=0) == []
+    unknown = {label: memory(label, (0, 0)) for label in ("before", "after")}
+    assert memory_ratios(unknown, "before", "numpy", seed=0) == []

@@ -2,14 +2,20 @@
 
 import json
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from time import monotonic
+from time import monotonic, time
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
+from dspctl.errors import WriteFailed
 from dspctl.trainer.rollout import Rollout
 from dspctl.trainer.sparsity import sparsities
 from dspctl.trainer.state import TrainState
@@ -23,6 +29,7 @@ _GROUPS = {
     "scheduled_sparsity": "sparsity",
     "threshold": "pruning",
     "penalty": "pruning",
+    "seconds": "speed",
     "steps_per_s": "speed",
     "environment_s": "speed",
     "inference_s": "speed",
@@ -31,43 +38,67 @@ _GROUPS = {
 
 
 class MetricsWriter:
-    """Appends a record per iteration to ``metrics.jsonl`` and to TensorBoard event files.
+    """Appends a record per iteration to ``metrics.jsonl`` and to a TensorBoard event file.
 
-    JSON lines are flushed at once. Event files are written in bunches: their encoding costs more
-    than a small network's update.
+    JSON lines are flushed at once. Events are written in bunches, since encoding them costs more
+    than a small network's update, and by this thread: a writer thread of its own would leave
+    training waiting for ever when it fails (a full disk, a folder that was removed).
+
+    Args:
+        folder: the run folder.
+        resumed_at: steps taken when the run was resumed, or None for a new run; TensorBoard then
+            hides what an earlier process wrote beyond it.
+
+    Raises:
+        WriteFailed: a file cannot be opened, or, from `write` and on leaving, written.
     """
 
     tensorboard_seconds = 5.0
 
-    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._lines = (folder / "metrics.jsonl").open("a")
-        self._events = SummaryWriter(
-            str(folder / "tensorboard"), flush_secs=10, purge_step=purge_step
-        )
+    def __init__(self, folder: Path, resumed_at: int | None = None) -> None:
+        self._folder = folder
         self._waiting: list[dict[str, Any]] = []
         self._written = monotonic()
+        with self._named_errors():
+            (folder / "tensorboard").mkdir(exist_ok=True)
+            self._lines = (folder / "metrics.jsonl").open("a")
+            self._events = EventsWriter(
+                str(folder / "tensorboard" / "events"), f".from{resumed_at or 0}"
+            )
+            if resumed_at is not None:
+                start = SessionLog(status=SessionLog.START)
+                self._events.write_event(Event(step=resumed_at, session_log=start))
 
     def write(self, row: dict[str, Any]) -> None:
         """Record one iteration; values are JSON numbers, lists of them, or None."""
-        self._lines.write(json.dumps(row, allow_nan=False) + "\n")
-        self._lines.flush()
-        self._waiting.append(row)
-        if monotonic() - self._written > self.tensorboard_seconds:
-            self._write_events()
+        with self._named_errors():
+            self._lines.write(json.dumps(row, allow_nan=False) + "\n")
+            self._lines.flush()
+            self._waiting.append({**row, "wall_time": time()})
+            if monotonic() - self._written > self.tensorboard_seconds:
+                self._write_events()
 
     def _write_events(self) -> None:
         for row in self._waiting:
-            for name, value in row.items():
-                if isinstance(value, list):
-                    for layer, units in enumerate(value, start=1):
-                        self._events.add_scalar(f"units/{name}_{layer}", units, row["steps"])
-                elif value is not None and name not in ("steps", "iteration"):
-                    group = _GROUPS.get(name, "loss")
-                    self._events.add_scalar(f"{group}/{name}", value, row["steps"])
+            values = [
+                Summary.Value(tag=tag, simple_value=value) for tag, value in tagged_figures(row)
+            ]
+            self._events.write_event(
+                Event(step=row["steps"], wall_time=row["wall_time"], summary=Summary(value=values))
+            )
+        self._events.flush()
         self._waiting.clear()
         self._written = monotonic()
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WriteFailed(
+                f"could not write metrics to {self._folder} ({error.strerror or error}): free "
+                f"some space, then go on with  dspctl train --resume {self._folder}"
+            ) from error
 
     def __enter__(self) -> "MetricsWriter":
         return self
@@ -78,9 +109,24 @@ class MetricsWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._write_events()
-        self._lines.close()
-        self._events.close()
+        try:
+            # After an error this may fail for the same reason, and must not replace it.
+            with self._named_errors() if error is None else suppress(OSError):
+                self._write_events()
+        finally:
+            with suppress(OSError):
+                self._lines.close()
+                self._events.close()
+
+
+def tagged_figures(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
+    """The figures of one record under their TensorBoard tags; None and bookkeeping are left out."""
+    for name, value in row.items():
+        if isinstance(value, list):
+            for layer, units in enumerate(value, start=1):
+                yield f"units/{name}_{layer}", float(units)
+        elif value is not None and name not in ("steps", "iteration", "wall_time"):
+            yield f"{_GROUPS.get(name, 'loss')}/{name}", float(value)
 
 
 class EpisodeStatistics:

@@ -140,7 +140,7 @@ def train(
         # BLAS threads of its own would fight with ours; these matrices are too small for them.
         with (
             threadpool_limits(1),
-            MetricsWriter(run, purge_step=state.steps if resume else None) as metrics,
+            MetricsWriter(run, resumed_at=state.steps if resume else None) as metrics,
             Background[float](config.threads) as background,
         ):
             loop = _Loop(config, task, state, vector, folder, metrics, background)
@@ -284,11 +284,13 @@ class _Loop:
         self.background.wait()
         state = self.state
         state.seconds += perf_counter() - started
-        self.folder.save_state(state)
-        if status != "running":
+        # The policy goes first: a run whose checkpoint says that it is finished then has one. A run
+        # that was resumed at its very end has recorded nothing and keeps what was written.
+        if status != "running" and self.recorded:
             observations = np.concatenate(self.recorded)[-RECORDED_OBSERVATIONS:]
             policy = state.policy(self.config, self.task, self.normalizer)
             self.folder.write_policy(policy, observations)
+        self.folder.save_state(state)
         self.folder.write_info(
             status=status,
             steps=state.steps,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dspctl.cli import bench, show
+from dspctl.cli import show
+from dspctl.cli.bench_report import shared_median, where
 
 if TYPE_CHECKING:
     from dspctl.benchmarks import BenchResult
@@ -35,14 +36,12 @@ def draw_pictures(
     fastest = result.fastest(PRUNED)
     backend = "" if fastest is None else fastest.backend
     before, after = (
-        plots.Side(
-            label, one.compaction.policy, one.evaluation.mean, _median(result, label, backend)
-        )
+        plots.Side(label, one.compaction.policy, one.evaluation.mean, shared_median(result, label))
         for label, one in contenders.items()
     )
     metrics = {label: [one.run.metrics()] for label, one in contenders.items()}
     episodes = contenders[PRUNED].evaluation.episodes
-    note = f"{episodes} episodes · {backend} on {bench.where(result)}"
+    note = f"{episodes} episodes · {backend} on {where(result)}"
     return [
         plots.plot_card(before, after, output / "demo.png", title=ENVIRONMENT, note=note),
         plots.plot_learning(metrics, output / "learning.png"),
@@ -50,11 +49,6 @@ def draw_pictures(
         plots.plot_weights(_weights(contenders), output / "weights.png"),
         plots.plot_latency(result.samples, output / "latency.png"),
     ]
-
-
-def _median(result: "BenchResult", label: str, backend: str) -> float | None:
-    found = result.latency_of(label, backend)
-    return None if found is None else found.p50_ns.estimate
 
 
 def _weights(contenders: dict[str, Contender]) -> dict[str, Any]:
@@ -99,11 +93,15 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
         found = [result.memory_of(label, backend) for label in contenders]
         peaks = [None if x is None else x.median("peak_rss_bytes") for x in found]
         rows.append(
-            (f"memory, {backend}", *("–" if x is None else show.size(x) for x in peaks), "")
+            (
+                f"memory, {backend}",
+                *("–" if x is None else show.size(x) for x in peaks),
+                _ratio(result, "memory_peak", backend),
+            )
         )
     episodes = after.evaluation.episodes
     show.table(
-        f"{ENVIRONMENT}, {episodes} episodes, {bench.where(result)}",
+        f"{ENVIRONMENT}, {episodes} episodes, {where(result)}",
         ("", UNPRUNED, PRUNED, "ratio"),
         rows,
     )
@@ -111,12 +109,7 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
 
 def _ratio(result: "BenchResult", quantity: str, backend: str | None = None) -> str:
     found = result.ratio_of(quantity, PRUNED, backend)
-    if found is None:
-        return ""
-    value, low, high = (
-        show.times(x) for x in (found.value.estimate, found.value.low, found.value.high)
-    )
-    return value if low == high else f"{value} [{low}, {high}]"
+    return "" if found is None else show.times(found.value.estimate)
 
 
 def summary_json(

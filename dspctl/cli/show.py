@@ -13,7 +13,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import typer
-from rich.console import Console
+from rich.box import SIMPLE, SIMPLE_HEAD
+from rich.console import Console, JustifyMethod
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -115,7 +116,7 @@ def duration(value_s: float) -> str:
 
 def times(value: float) -> str:
     """A ratio: ``14.23`` as ``14.2×``."""
-    return f"{value:.3g}×" if value < 1000 else f"{value:,.0f}×"
+    return f"{_three_digits(value)}×"
 
 
 def number(value: float | None) -> str:
@@ -136,8 +137,14 @@ def returns(result: "Evaluation") -> str:
 def _scaled(value: float, scales: Sequence[tuple[str, float]]) -> str:
     name, scale = next((entry for entry in reversed(scales) if abs(value) >= entry[1]), scales[0])
     scaled = value / scale
-    digits = 0 if scale == 1.0 and float(scaled).is_integer() else 3
-    return f"{scaled:.0f} {name}" if digits == 0 or scaled >= 100 else f"{scaled:.{digits}g} {name}"
+    whole = scale == 1.0 and float(scaled).is_integer()
+    return f"{scaled:.0f} {name}" if whole else f"{_three_digits(scaled)} {name}"
+
+
+def _three_digits(value: float) -> str:
+    """Three significant digits, no exponent, trailing zeros kept: they are measured too."""
+    decimals = next((3 - place for place in range(3) if abs(value) < 10**place), 0)
+    return f"{value:,.{decimals}f}"
 
 
 # --- tables -------------------------------------------------------------------------------
@@ -147,9 +154,11 @@ def table(
     title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, words: int = 1
 ) -> None:
     """Print a table whose first *words* columns are text and whose other columns are figures."""
-    grid = Table(title=title, title_justify="left", title_style="bold")
+    grid = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
     for index, column in enumerate(columns):
-        grid.add_column(column, justify="left" if index < words else "right", overflow="fold")
+        is_text = index < words
+        justify: JustifyMethod = "left" if is_text else "right"
+        grid.add_column(column, justify=justify, overflow="fold", no_wrap=not is_text)
     for row in rows:
         grid.add_row(*map(Text, row))
     stdout().print(grid, soft_wrap=False)
@@ -157,7 +166,9 @@ def table(
 
 def facts(title: str, entries: Mapping[str, str]) -> None:
     """Print names and values in two columns."""
-    grid = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+    grid = Table(
+        title=title, title_justify="left", title_style="bold", show_header=False, box=SIMPLE
+    )
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     for name, value in entries.items():
@@ -193,16 +204,17 @@ def task_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         yield _lines(console, title)
         return
     bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=12),
         TextColumn("{task.percentage:3.0f}%"),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[details]}"),
         console=console,
         refresh_per_second=4,  # each redraw takes the interpreter from the training loop
     )
+    # Above the bar rather than before it, or a training run's figures do not fit into 80 columns.
+    console.print(Text(title, style="bold"))
     with bar:
-        task = bar.add_task(title, total=None, details="")
+        task = bar.add_task("", total=None, details="")
 
         def advance(done: int, total: int, details: str) -> None:
             bar.update(task, completed=min(done, total), total=total, details=details)

@@ -87,14 +87,23 @@ def _recorded(policy: "Policy") -> "NDArray[Any] | None":
 
 @contextmanager
 def runnable(path: Path) -> Iterator[Path]:
-    """A policy file or bundle for *path*; a run is compacted into a temporary policy file."""
+    """A policy file or bundle for *path*; a run is compacted into a temporary bundle.
+
+    Where the packages for exporting are absent, a run becomes a policy file.
+    """
     if kind_of(path) is not Kind.RUN:
         yield path
         return
     from dspctl.compactor import compact
+    from dspctl.exporter import export
     from dspctl.runtime import save_policy
 
     policy, observations = source_of(path)
+    compacted = compact(policy, observations=observations).policy
     with tempfile.TemporaryDirectory(prefix="dspctl-") as folder:
-        compacted = compact(policy, observations=observations).policy
-        yield save_policy(compacted, Path(folder, f"{path.name}.safetensors"))
+        here = Path(folder, path.name or "run")
+        try:
+            yield export(compacted, "cpu", here, observations=observations).path
+        except MissingExtra as error:
+            show.note(f"{path} runs with NumPy alone: {error}")
+            yield save_policy(compacted, here.with_suffix(".safetensors"))

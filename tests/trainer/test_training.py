@@ -267,3 +267,52 @@ def test_cartpole_is_solved_at_93_percent(tmp_path: Path) -> None:
     assert sum(result.units) == 18
     evaluation = evaluate(run.policy().act, "CartPole-v1", episodes=100)
     assert evaluation.mean >= 490
+
+
+def test_tensorboard_holds_the_same_figures(tmp_path: Path) -> None:
+    from tensorboardX.proto.event_pb2 import Event
+
+    result = train(tiny(steps=2_048), tmp_path / "run")
+    found: dict[tuple[str, int], float] = {}
+    for path in (result.run / "tensorboard").iterdir():
+        data, at = path.read_bytes(), 0
+        while at < len(data):  # TFRecord: length, its checksum, the record, its checksum
+            length = int.from_bytes(data[at : at + 8], "little")
+            event = Event.FromString(data[at + 12 : at + 12 + length])
+            found |= {(value.tag, event.step): value.simple_value for value in event.summary.value}
+            at += 12 + length + 4
+    rows = load_run(result.run).metrics()
+    for row in rows:
+        assert found["loss/kl", row["steps"]] == pytest.approx(row["kl"], rel=1e-6)
+        assert found["units/units_1", row["steps"]] == row["units"][0]
+        assert found["sparsity/unit_sparsity", row["steps"]] == pytest.approx(row["unit_sparsity"])
+    assert ("loss/value_loss", rows[0]["steps"]) not in found
+
+
+def test_a_full_disk_stops_training_with_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tensorboardX.event_file_writer import EventsWriter
+
+    from dspctl.errors import WriteFailed
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    run = train(tiny(), tmp_path / "run", should_stop=lambda: True).run
+    with monkeypatch.context() as patch:
+        patch.setattr(EventsWriter, "write_event", full)
+        with pytest.raises(WriteFailed, match=r"No space left.*--resume"):
+            train(tiny(), run, resume=True)
+    assert train(tiny(), run, resume=True).finished
+
+
+def test_resuming_at_the_very_end_keeps_what_was_written(tmp_path: Path) -> None:
+    run = train(tiny(), tmp_path / "run").run
+    before = {path.name: path.read_bytes() for path in run.glob("*.safetensors")}
+    # A kill between the last checkpoint and the status leaves exactly this.
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "status": "running"}))
+    assert train(tiny(), run, resume=True).finished
+    assert {path.name: path.read_bytes() for path in run.glob("*.safetensors")} == before
+    assert load_run(run).finished

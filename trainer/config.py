@@ -94,7 +94,9 @@ class TrainConfig:
     prune_start: Annotated[float, "Share of the run before the first pruning step (t_0)."] = 0.1
     prune_end: Annotated[float, "Share of the run after which units stay; then recovery."] = 0.5
     prune_every: Annotated[int, "Iterations between pruning steps (delta t)."] = 1
-    floor: Annotated[int, "Fewest units a hidden layer keeps."] = 1
+    floor: Annotated[
+        int, "Fewest units a hidden layer keeps; 0 takes half of an equal share of what is left."
+    ] = 0
     fold_means: Annotated[
         bool, "Add a removed unit's mean activation to the next layer's bias."
     ] = True
@@ -130,14 +132,26 @@ class TrainConfig:
                 self._check_widths(name)
 
     def _check_widths(self, name: str) -> None:
-        kept = units_kept(sum(self.hidden), getattr(self, name))
-        if any(width < self.floor for width in self.hidden) or kept < self.floor * len(self.hidden):
+        sparsity = getattr(self, name)
+        kept = units_kept(sum(self.hidden), sparsity)
+        floor = self.layer_floor(sparsity)
+        if any(width < self.floor for width in self.hidden) or kept < floor * len(self.hidden):
             layers = "-".join(map(str, self.hidden))
             raise ImpossibleWidths(
-                f"{name} {getattr(self, name)} keeps {kept} of the {sum(self.hidden)} units of a "
-                f"{layers} network, but a floor of {self.floor} per layer needs "
-                f"{self.floor * len(self.hidden)}: lower {name} or the floor, or widen the layers"
+                f"{name} {sparsity} keeps {kept} of the {sum(self.hidden)} units of a "
+                f"{layers} network, but a floor of {floor} per layer needs "
+                f"{floor * len(self.hidden)}: lower {name} or the floor, or widen the layers"
             )
+
+    def layer_floor(self, sparsity: float) -> int:
+        """Fewest units a hidden layer keeps at *sparsity*.
+
+        By default half of an equal share: a layer far narrower than its neighbour is a bottleneck
+        that no later training opens again (``docs/decisions/0007``).
+        """
+        if self.floor:
+            return self.floor
+        return max(1, units_kept(sum(self.hidden), sparsity) // (2 * max(1, len(self.hidden))))
 
     def _check_ranges(self) -> None:
         for name in (
@@ -148,7 +162,6 @@ class TrainConfig:
             "minibatch",
             "epochs",
             "prune_every",
-            "floor",
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -156,7 +169,7 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigProblem(f"{name} must be positive, not {value}")
-        for name in ("entropy", "target_kl", "penalty", "checkpoint_seconds"):
+        for name in ("entropy", "target_kl", "penalty", "floor", "checkpoint_seconds"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigProblem(f"{name} must not be negative, not {value}")

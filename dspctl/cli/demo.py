@@ -49,7 +49,7 @@ def demo(
 ) -> None:
     """Train, compact, export and benchmark CartPole, unpruned and pruned side by side.
 
-    Takes a few minutes. Everything it makes stays in the output folder, pictures included.
+    Takes a minute or two. Everything it makes stays in the output folder, pictures included.
     """
     from dspctl.runtime.files import write_json
     from dspctl.trainer import recipe

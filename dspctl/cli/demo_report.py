@@ -80,6 +80,7 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
             "",
         ),
     ]
+    rows.append(("training", *(show.duration(c.run.info["seconds"]) for c in (before, after)), ""))
     for backend in result.backends:
         latencies = [result.latency_of(label, backend) for label in contenders]
         rows.append(
@@ -94,7 +95,7 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
         peaks = [None if x is None else x.median("peak_rss_bytes") for x in found]
         rows.append(
             (
-                f"memory, {backend}",
+                f"peak memory, {backend}",
                 *("–" if x is None else show.size(x) for x in peaks),
                 _ratio(result, "memory_peak", backend),
             )

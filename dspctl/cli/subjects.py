@@ -103,7 +103,8 @@ def runnable(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="dspctl-") as folder:
         here = Path(folder, path.name or "run")
         try:
-            yield export(compacted, "cpu", here, observations=observations).path
+            ready = export(compacted, "cpu", here, observations=observations).path
         except MissingExtra as error:
             show.note(f"{path} runs with NumPy alone: {error}")
-            yield save_policy(compacted, here.with_suffix(".safetensors"))
+            ready = save_policy(compacted, here.with_name(f"{here.name}.safetensors"))
+        yield ready

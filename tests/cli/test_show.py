@@ -14,8 +14,8 @@ from dspctl.cli import show
         (999, "999 ns"),
         (4180, "4.18 µs"),
         (123_456, "123 µs"),
-        (1.5e6, "1.5 ms"),
-        (2.0e9, "2 s"),
+        (1.5e6, "1.50 ms"),
+        (2.0e9, "2.00 s"),
     ],
 )
 def test_latency(value_ns: float, expected: str) -> None:
@@ -24,7 +24,7 @@ def test_latency(value_ns: float, expected: str) -> None:
 
 @pytest.mark.parametrize(
     ("value_bytes", "expected"),
-    [(0, "0 B"), (608, "608 B"), (1000, "1 kB"), (73_728, "73.7 kB"), (39.7e6, "39.7 MB")],
+    [(0, "0 B"), (608, "608 B"), (1000, "1.00 kB"), (73_728, "73.7 kB"), (39.7e6, "39.7 MB")],
 )
 def test_size(value_bytes: float, expected: str) -> None:
     assert show.size(value_bytes) == expected
@@ -47,6 +47,8 @@ def test_counts_shares_ratios_and_units() -> None:
     assert show.count(17_920) == "17,920"
     assert show.share(238 / 256) == "93.0%"
     assert show.times(14.234) == "14.2×"
+    assert show.times(1.2) == "1.20×"
+    assert show.times(0.9814) == "0.981×"
     assert show.times(2050.0) == "2,050×"
     assert show.units((9, 9)) == "9-9"
     assert show.units(()) == "no hidden layer"

@@ -181,6 +181,14 @@ def test_floor_that_cannot_hold_is_refused() -> None:
         TrainConfig("CartPole-v1", hidden=(32, 32), sparsity=0.93, floor=8)
 
 
+def test_the_default_floor_is_half_of_an_equal_share() -> None:
+    config = TrainConfig("CartPole-v1")
+    assert config.layer_floor(0.93) == 4  # 18 units, 9 a layer
+    assert config.layer_floor(0.992) == 1  # 2 units, 1 a layer
+    assert TrainConfig("CartPole-v1", hidden=(128, 8), sparsity=0.5).layer_floor(0.5) == 17
+    assert TrainConfig("CartPole-v1", floor=2).layer_floor(0.93) == 2
+
+
 def test_unknown_method_names_the_nearest() -> None:
     with pytest.raises(UnknownMethod, match="did you mean dsp"):
         method_named("dps")

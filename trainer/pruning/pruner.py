@@ -76,6 +76,7 @@ class Pruner:
         self.threshold: float | None = None
         self._method, self._config = method, config
         self._original_units = sum(network.hidden)
+        self._floor = config.layer_floor(sparsity)
         iterations = config.iterations
         self.schedule = Schedule(
             first=int(config.prune_start * iterations),
@@ -126,7 +127,7 @@ class Pruner:
             saliency(network.groups()),
             sparsity=self.schedule.sparsity(iteration),
             original_units=self._original_units,
-            floor=config.floor,
+            floor=self._floor,
             reading=config.threshold,
             ranking=config.ranking,
         )

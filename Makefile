@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench-training clean
+.PHONY: help demo test test-all check format bench-training returns clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -48,6 +48,10 @@ format: $(VENV)/.dev  ## rewrite the code in the project's format
 
 bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and sbx
 	@$(BIN)/python -m dspctl.benchmarks.training
+
+returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (about an hour)
+	@$(BIN)/python -m dspctl.benchmarks.returns --env CartPole-v1 --env LunarLander-v3 --seeds 5
+	@$(BIN)/python -m dspctl.benchmarks.returns --env Acrobot-v1 --env Pendulum-v1 --env Hopper-v5 --env Walker2d-v5 --seeds 3
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -27,12 +27,8 @@ def latency_ratios(
     Returns:
         One ratio per percentile and other subject; none if the baseline could not run.
     """
-    if baseline not in found:
-        return []
     ratios = []
-    for label in found:
-        if label == baseline:
-            continue
+    for label in _others(found, baseline):
         for quantity, share in LATENCY_RATIOS.items():
             above, below = found[baseline], found[label]
             ratios.append(
@@ -67,12 +63,8 @@ def memory_ratios(
         One ratio of PSS and one of peak RSS per other subject; none if the baseline could not run,
         or where the system does not tell.
     """
-    if baseline not in found:
-        return []
     ratios = []
-    for label in found:
-        if label == baseline:
-            continue
+    for label in _others(found, baseline):
         for quantity, name in MEMORY_RATIOS.items():
             above, below = (
                 [np.array([getattr(probe, name)]) for probe in found[one].probes]
@@ -83,6 +75,11 @@ def memory_ratios(
             value = percentile_ratio(above, below, 0.5, seed=seed)
             ratios.append(Ratio(quantity, backend, baseline, label, value))
     return ratios
+
+
+def _others(found: Mapping[str, object], baseline: str) -> list[str]:
+    """Labels to set against the baseline; none if that could not run."""
+    return [label for label in found if label != baseline] if baseline in found else []
 
 
 def count_ratios(subjects: Sequence[Subject]) -> list[Ratio]:

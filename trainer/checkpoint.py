@@ -34,6 +34,7 @@ from dspctl.trainer.state import TrainState
 
 SCHEMA = 1
 _STATE_KEY = "dspctl.state"
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class Run:
         """True when training reached its last step."""
         return bool(self.info["status"] == "finished")
 
+    @property
+    def resumable(self) -> bool:
+        """True when there is a checkpoint to go on from, and steps are left."""
+        return not self.finished and (self.path / _CHECKPOINT).is_file()
+
     def policy(self) -> Policy:
         """The masked policy.
 
@@ -63,9 +69,13 @@ class Run:
         """
         path = self.path / "policy.safetensors"
         if not path.is_file():
+            remedy = (
+                f"go on with  dspctl train --resume {self.path}"
+                if self.resumable
+                else "it has no checkpoint to go on from, so train it again with --force"
+            )
             raise RunIncomplete(
-                f"{self.path} has no policy yet, its training was cut off: go on with  "
-                f"dspctl train --resume {self.path}"
+                f"{self.path} has no policy yet, its training was cut off: {remedy}"
             )
         return load_policy(path)
 
@@ -203,7 +213,7 @@ class RunFolder:
             }
         contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
         data = bytes_from_tensors(contiguous, metadata={_STATE_KEY: json.dumps(meta)})
-        write_bytes(self.path / "checkpoint.safetensors", data)
+        write_bytes(self.path / _CHECKPOINT, data)
 
     def load_state(self, task: Task) -> TrainState:
         """The state at the last checkpoint.
@@ -211,9 +221,11 @@ class RunFolder:
         Raises:
             RunIncomplete: there is no checkpoint, or it is cut off.
         """
-        path = self.path / "checkpoint.safetensors"
+        path = self.path / _CHECKPOINT
         if not path.is_file():
-            raise RunIncomplete(f"{self.path} has no checkpoint to resume from: use --force")
+            raise RunIncomplete(
+                f"{self.path} was cut off before its first checkpoint: train it again with --force"
+            )
         tensors, metadata = _read_tensors(path)
         try:
             meta = json.loads(metadata[_STATE_KEY])

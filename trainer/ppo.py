@@ -172,7 +172,11 @@ class _Loop:
         self.normalizer = state.normalizer(config)
         kept = -(-RECORDED_OBSERVATIONS // (config.environments * config.rollout_steps))
         self.recorded: deque[NDArray[np.float32]] = deque(maxlen=kept)
-        self.seconds = {"environment": 0.0, "inference": 0.0, "update": 0.0}
+        # A resumed run goes on adding to where its time went.
+        self.seconds = {
+            part: folder.info.get("time_split_s", {}).get(part, 0.0)
+            for part in ("environment", "inference", "update")
+        }
 
     def run(
         self,

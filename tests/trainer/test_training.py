@@ -159,6 +159,29 @@ def test_killed_training_resumes(tmp_path: Path) -> None:
     assert load_run(run).policy().environment == "CartPole-v1"
 
 
+def test_a_run_cut_off_before_its_first_checkpoint_says_so(run: Path) -> None:
+    (run / "checkpoint.safetensors").unlink()
+    (run / "policy.safetensors").unlink()
+    info = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**info, "status": "running"}))
+    assert not load_run(run).resumable
+    with pytest.raises(RunIncomplete, match="no checkpoint to go on from"):
+        load_run(run).policy()
+    with pytest.raises(RunIncomplete, match="before its first checkpoint"):
+        train(tiny(), run, resume=True)
+
+
+def test_time_adds_up_over_resumptions(tmp_path: Path) -> None:
+    calls = iter([False, True])
+    train(tiny(), tmp_path / "run", should_stop=lambda: next(calls))
+    first = load_run(tmp_path / "run").info
+    train(tiny(), tmp_path / "run", resume=True)
+    last = load_run(tmp_path / "run").info
+    for part, seconds in first["time_split_s"].items():
+        assert last["time_split_s"][part] > seconds > 0
+    assert sum(last["time_split_s"].values()) == pytest.approx(last["seconds"], rel=0.05)
+
+
 def test_bad_folders(tmp_path: Path, run: Path) -> None:
     with pytest.raises(RunNotFound, match="there is no run"):
         load_run(tmp_path / "nowhere")

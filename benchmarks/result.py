@@ -30,9 +30,9 @@ class Subject:
         sha256: of the policy file.
         masked: True where masked units are still stored, so nothing has been removed yet.
         units: hidden units per layer, as stored.
-        weights: entries of all weight matrices (METHOD Eq 21).
+        weights: entries of all weight matrices (DSP Eq 21).
         biases: entries of all bias vectors.
-        flops: of one forward pass (METHOD Eq 23).
+        flops: of one forward pass (DSP Eq 23).
         parameter_bytes: weights and biases as float32.
         policy_bytes: size of the policy file.
         onnx_bytes: size of the ONNX file, None where there is none.

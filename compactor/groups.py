@@ -1,7 +1,7 @@
 """A unit group: the parameters that leave together when one hidden unit is removed.
 
 The row of the layer, its bias, and the column of the next layer. Training's penalty and
-importance (METHOD Eq 12, 13) and the removal itself are all defined on this one type, so they
+importance (DSP Eq 12, 13) and the removal itself are all defined on this one type, so they
 cannot disagree about what a unit is.
 """
 
@@ -38,7 +38,7 @@ class UnitGroups:
         return np.asarray(np.einsum("ki,ki->i", self.outgoing, self.outgoing))
 
     def importance(self) -> FloatArray:
-        """Omega of every unit: incoming times outgoing energy (METHOD Eq 12), float [units]."""
+        """Omega of every unit: incoming times outgoing energy (DSP Eq 12), float [units]."""
         return self.incoming_energy() * self.outgoing_energy()
 
     def keep(self, units: NDArray[np.integer[Any]] | NDArray[np.bool_]) -> "UnitGroups":

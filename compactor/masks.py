@@ -40,7 +40,7 @@ def policy_with_masks(policy: Policy, masks: Sequence[ArrayLike]) -> Policy:
 
 
 def kept_counts(masks: Sequence[Mask]) -> tuple[int, ...]:
-    """Units left per layer, ``||m^(l)||_0`` (METHOD Eq 22 is their sum)."""
+    """Units left per layer, ``||m^(l)||_0`` (DSP Eq 22 is their sum)."""
     return tuple(int(mask.sum()) for mask in masks)
 
 

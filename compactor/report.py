@@ -42,17 +42,17 @@ class Compaction:
 
     @property
     def unit_sparsity(self) -> float:
-        """Share of hidden units removed (METHOD Eq 22)."""
+        """Share of hidden units removed (DSP Eq 22)."""
         return _share_removed(self.before.total_units, self.after.total_units)
 
     @property
     def weight_sparsity(self) -> float:
-        """Share of weights removed, counted on the compact network (METHOD Eq 21)."""
+        """Share of weights removed, counted on the compact network (DSP Eq 21)."""
         return _share_removed(self.before.weights, self.after.weights)
 
     @property
     def flop_sparsity(self) -> float:
-        """Share of FLOPs removed, counted on the compact network (METHOD Eq 23)."""
+        """Share of FLOPs removed, counted on the compact network (DSP Eq 23)."""
         return _share_removed(self.before.flops, self.after.flops)
 
     def summary_rows(self) -> tuple[SummaryRow, ...]:

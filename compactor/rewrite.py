@@ -22,7 +22,7 @@ from dspctl.compactor.network import Network, Reason, drop_units
 
 
 def remove_masked(network: Network, masks: Sequence[NDArray[np.bool_]]) -> Network:
-    """Remove the units whose mask is False: they give 0, so nothing is folded (METHOD Eq 8)."""
+    """Remove the units whose mask is False: they give 0, so nothing is folded (DSP Eq 8)."""
     for layer, mask in enumerate(masks):
         network = drop_units(network, layer, _because("masked", ~mask))
     return network

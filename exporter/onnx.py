@@ -37,7 +37,7 @@ _FLOAT32_MAX = float(np.finfo(np.float32).max)
 def onnx_from_policy(policy: Policy, *, opset: int = OPSET) -> onnx.ModelProto:
     """The policy as an ONNX model, checked and with every shape inferred.
 
-    Masks are multiplied through: the rows of removed units are zero (METHOD Eq 8).
+    Masks are multiplied through: the rows of removed units are zero (DSP Eq 8).
 
     Args:
         policy: what to convert.

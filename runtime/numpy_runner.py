@@ -17,7 +17,7 @@ class NumpyRunner:
     """Runs a policy with NumPy alone.
 
     Args:
-        policy: what to run; masks, if any, are multiplied through (METHOD Eq 8).
+        policy: what to run; masks, if any, are multiplied through (DSP Eq 8).
         dtype: the precision of the arithmetic; float64 is the reference.
     """
 

@@ -8,7 +8,7 @@ The evaluation order, which every backend reproduces::
 
     x = observation[inputs]
     x = clip((x - mean) * scale, -clip, +clip)          # only where there is a normaliser
-    h = activation(weight @ h + bias) * mask            # layer by layer, METHOD Eq 8
+    h = activation(weight @ h + bias) * mask            # layer by layer, DSP Eq 8
     action = rule(h)
 
 The file format is in :mod:`dspctl.runtime.policy_file` and ``docs/policy-format.md``.

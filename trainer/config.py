@@ -220,5 +220,5 @@ def field_help(name: str) -> str:
 
 
 def units_kept(total: int, sparsity: float) -> int:
-    """Hidden units left of *total* at *sparsity* (METHOD Eq 22), e.g. 18 of 256 at 0.93."""
+    """Hidden units left of *total* at *sparsity* (DSP Eq 22), e.g. 18 of 256 at 0.93."""
     return total - round(sparsity * total)

@@ -16,7 +16,7 @@ Vector = NDArray[np.float32]
 
 
 class Surrogate(NamedTuple):
-    """Scalars of one minibatch of the clipped surrogate (METHOD Eq 3).
+    """Scalars of one minibatch of the clipped surrogate (DSP Eq 3).
 
     Attributes:
         loss: the surrogate with its sign turned, without entropy.

@@ -166,7 +166,7 @@ class EpisodeStatistics:
 def progress_figures(state: TrainState, episodes: EpisodeStatistics) -> dict[str, Any]:
     """Where a run stands after an iteration: steps, returns, units and sparsities.
 
-    ``scheduled_sparsity`` is p_t of the iteration that has just ended (METHOD Eq 17); the
+    ``scheduled_sparsity`` is p_t of the iteration that has just ended (DSP Eq 17); the
     sparsities of units, weights and FLOPs are Eq 22, 21 and 23 on what is left of the actor.
     """
     pruner = state.actor.pruner

@@ -1,4 +1,4 @@
-"""What share of a network is gone, counted on what is left (METHOD Eq 21 to 23)."""
+"""What share of a network is gone, counted on what is left (DSP Eq 21 to 23)."""
 
 from dspctl.trainer.network import Layout
 

@@ -142,7 +142,7 @@ def update_actor(
     learning_rate: float,
     gradients: Gradients,
 ) -> ActorStats:
-    """Improve the actor on one rollout (METHOD Eq 3, 13).
+    """Improve the actor on one rollout (DSP Eq 3, 13).
 
     Stops after the first epoch whose mean KL exceeds ``config.target_kl`` (0 never stops).
     """
@@ -179,7 +179,7 @@ def update_critic(
     learning_rate: float,
     gradients: Gradients,
 ) -> float:
-    """Fit the critic to one rollout's returns (METHOD Eq 2); returns the mean squared error."""
+    """Fit the critic to one rollout's returns (DSP Eq 2); returns the mean squared error."""
     total, minibatches = 0.0, 0
     for _ in range(config.epochs):
         for rows in _minibatches(len(batch.returns), config.minibatch, critic.rng):

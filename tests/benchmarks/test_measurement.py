@@ -57,7 +57,7 @@ def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
     )
     assert result.status == "complete"
     assert [one.label for one in result.subjects] == ["unpruned", "pruned"]
-    # By hand: 4*32 + 32*32 + 32*2 weights, and (2 in - 1) out for each layer (METHOD Eq 23).
+    # By hand: 4*32 + 32*32 + 32*2 weights, and (2 in - 1) out for each layer (DSP Eq 23).
     unpruned, pruned = result.subjects
     assert unpruned.weights == 128 + 1024 + 64
     assert unpruned.flops == 7 * 32 + 63 * 32 + 63 * 2

@@ -13,7 +13,7 @@ F64 = NDArray[np.float64]
 
 
 def reference_outputs(policy: Policy, observations: F64) -> F64:
-    """METHOD Eq 8 with a loop over observations and layers, sharing no code with the package."""
+    """DSP Eq 8 with a loop over observations and layers, sharing no code with the package."""
     rows = []
     for observation in observations:
         h = np.array([observation[feature] for feature in policy.inputs], np.float64)

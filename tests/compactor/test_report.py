@@ -12,7 +12,7 @@ from tests.compactor.strategies import dense, normalizer_of, observations_for, p
 
 @pytest.fixture(scope="module")
 def cartpole_like() -> Policy:
-    """4 inputs, 2×128, 2 outputs, no biases; 9 units of each layer kept (METHOD section 4)."""
+    """4 inputs, 2×128, 2 outputs, no biases; 9 units of each layer kept (docs/method.md)."""
     rng = np.random.default_rng(1)
     mask = np.zeros(128, bool)
     mask[:9] = True

@@ -24,7 +24,7 @@ def groups() -> UnitGroups:
 
 
 def test_importance_is_incoming_times_outgoing_energy() -> None:
-    # (1 + 4)(1 + 4) and (0 + 9)(0.25 + 0.25), METHOD Eq 12
+    # (1 + 4)(1 + 4) and (0 + 9)(0.25 + 0.25), DSP Eq 12
     np.testing.assert_allclose(omega([groups()])[0], [25.0, 4.5])
 
 

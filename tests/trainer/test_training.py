@@ -280,6 +280,16 @@ def test_environments_without_a_recipe_train(tmp_path: Path, environment: str) -
     assert np.isfinite(policy.outputs(load_run(result.run).observations())).all()
 
 
+@pytest.mark.parametrize("hidden", [(), (24,), (20, 16, 12)])
+def test_any_number_of_layers_trains(tmp_path: Path, hidden: tuple[int, ...]) -> None:
+    method = "dsp" if hidden else "ppo"
+    config = tiny(hidden=hidden, method=method, sparsity=0.5, biases=False, steps=2_048)
+    policy = load_run(train(config, tmp_path / "run").run).policy()
+    assert [layer.width for layer in policy.layers] == [*hidden, 2]
+    assert sum(int(layer.kept.sum()) for layer in policy.hidden) == sum(hidden) // 2
+    assert all(layer.bias is None for layer in policy.layers)
+
+
 def test_config_survives_json() -> None:
     config = recipe("Hopper-v5", hidden=(64, 32), sparsity=0.5)
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config

@@ -21,7 +21,7 @@ class Regularizer(Protocol):
 
 
 class OmegaRegularizer:
-    """``lambda * sum_l sum_i Omega_i`` (METHOD Eq 13): shrinks units in proportion to the energy
+    """``lambda * sum_l sum_i Omega_i`` (DSP Eq 13): shrinks units in proportion to the energy
     of *both* sides, so that a unit dies as a whole.
     """
 

@@ -10,5 +10,5 @@ lowest leave first."""
 
 
 def omega(groups: Sequence[UnitGroups]) -> list[FloatArray]:
-    """Neuron importance: incoming times outgoing energy (METHOD Eq 12)."""
+    """Neuron importance: incoming times outgoing energy (DSP Eq 12)."""
     return [group.importance() for group in groups]

@@ -9,7 +9,7 @@ to the target sparsity, in [0, 1]."""
 
 
 def cubic(progress: float) -> float:
-    """``1 - (1 - x)^3``: fast while there is much to spare, slow at the end (METHOD Eq 17)."""
+    """``1 - (1 - x)^3``: fast while there is much to spare, slow at the end (DSP Eq 17)."""
     return 1 - (1 - progress) ** 3
 
 
@@ -40,7 +40,7 @@ class Schedule:
         return (iteration - self.first) % self.every == 0 or iteration == self.last
 
     def sparsity(self, iteration: int) -> float:
-        """p_t (METHOD Eq 17): 0 before the first step, the target from the last one on."""
+        """p_t (DSP Eq 17): 0 before the first step, the target from the last one on."""
         if iteration < self.first:
             return 0.0
         span = max(1, self.last - self.first)

@@ -1,7 +1,7 @@
 """From scores and p_t to the units that leave: the three readings of Eq 16.
 
 Read to the letter, Eq 16 compares each unit with the sum of all, which removes everything at once
-(METHOD section 4). ``quantile`` removes the lowest p_t share of units, and is the only reading
+(docs/method.md). ``quantile`` removes the lowest p_t share of units, and is the only reading
 whose target *is* the sparsity that is reported; ``mass`` removes the least important units while
 their summed importance stays under psi; ``literal`` is Eq 16 and 18 as printed.
 """

@@ -210,10 +210,9 @@ class _Loop:
             actor.network, state.head, self.normalizer, state.rng
         )
         value_loss = self.background.wait()
-        # Pruned here rather than right after its update, which has only just ended.
-        critic.pruner.step(
-            state.iteration - 1, critic.network, critic.optimiser, rollout.observations[0]
-        )
+        # The critic learnt until just now, so its turn is here; the actor's is after its update.
+        recent = rollout.observations.reshape(-1, rollout.observations.shape[-1])[:_MEAN_ROWS]
+        critic.pruner.step(state.iteration, critic.network, critic.optimiser, recent)
         batches = batches_from_rollout(rollout, state, config)
         self.recorded.append(rollout.raw[:-1][rollout.valid])
         learning_rate = learning_rate_at(state.iteration, config)
@@ -225,12 +224,8 @@ class _Loop:
         )
         self._check_finite()
         phase = actor.pruner.phase(state.iteration)
-        actor.pruner.step(
-            state.iteration,
-            actor.network,
-            actor.optimiser,
-            batches.actor.observations[:_MEAN_ROWS],
-        )
+        learnt_from = batches.actor.observations[:_MEAN_ROWS]
+        actor.pruner.step(state.iteration, actor.network, actor.optimiser, learnt_from)
         self.episodes.update(rollout)
         state.iteration += 1
         state.steps += rollout.rewards.size

@@ -68,3 +68,10 @@ def test_a_cell_is_a_whole_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert cell.ci_low <= cell.mean <= cell.ci_high
     assert cell.steps == 4_096
     assert (tmp_path / "CartPole-v1-dsp-3" / "policy.safetensors").is_file()
+
+
+def test_the_documented_table_is_the_stored_results() -> None:
+    root = Path(__file__).resolve().parents[2]
+    cells = read_cells(root / "benchmarks" / "results" / "returns.json")
+    assert cells, "the results are part of the repository"
+    assert markdown_table(cells) in (root / "docs" / "recipes.md").read_text()

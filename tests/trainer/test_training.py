@@ -280,6 +280,13 @@ def test_environments_without_a_recipe_train(tmp_path: Path, environment: str) -
     assert np.isfinite(policy.outputs(load_run(result.run).observations())).all()
 
 
+def test_pruning_to_the_end_reaches_both_sparsities(tmp_path: Path) -> None:
+    config = tiny(prune_end=1.0, critic_sparsity=0.5, steps=4_096)
+    rows = load_run(train(config, tmp_path / "run").run).metrics()
+    assert sum(rows[-1]["units"]) == 16
+    assert sum(rows[-1]["critic_units"]) == 32
+
+
 @pytest.mark.parametrize("hidden", [(), (24,), (20, 16, 12)])
 def test_any_number_of_layers_trains(tmp_path: Path, hidden: tuple[int, ...]) -> None:
     method = "dsp" if hidden else "ppo"

@@ -47,7 +47,7 @@ format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
 
 bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and sbx
-	@$(BIN)/python -m dspctl.benchmarks.training
+	@$(BIN)/python -m dspctl.benchmarks.training $(ARGS)
 
 returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (about an hour)
 	@$(BIN)/python -m dspctl.benchmarks.returns --env CartPole-v1 --env LunarLander-v3 --seeds 5

@@ -24,33 +24,66 @@ from dspctl.benchmarks.training_runs import ENVIRONMENTS, STEPS, compare
 from dspctl.errors import DspctlError
 
 
-def table_of(result: TrainingResult, environment: str) -> Table:
-    """One environment's speeds, the time split and the ratios behind them."""
+def speeds_of(result: TrainingResult, environment: str) -> Table:
+    """One environment's speeds; narrow enough for a terminal of 80 columns."""
     settings = result.settings[environment]
     table = Table(
         title=f"{environment}: {settings['environments']} environments × "
         f"{settings['rollout_steps']} steps, minibatch {settings['minibatch']}, "
         f"{settings['epochs']} epochs, {settings['steps']:,} steps",
+        caption="of raw: share of the speed of random actions in the same environments",
         title_justify="left",
+        caption_justify="left",
     )
-    table.add_column("program")
-    for name in (
-        "steps/s",
-        "lowest–highest",
-        "environment",
-        "acting",
-        "update",
-        "of raw stepping",
-        "warm-up",
-        "whole process",
-        "return",
-    ):
-        table.add_column(name, justify="right")
-    for contender in result.contenders:
-        runs = result.runs(environment, contender.name)
-        if runs:
-            table.add_row(contender.name, *_cells(runs))
+    names = ("steps/s", "lowest–highest", "of raw", "return")
+    for contender, runs in _rows(table, result, environment, names):
+        speeds = [run.steps_per_s for run in runs]
+        raw = median(run.steps_per_s / run.timing.raw_steps_per_s for run in runs)
+        returns = [
+            run.timing.episode_return for run in runs if run.timing.episode_return is not None
+        ]
+        table.add_row(
+            contender,
+            f"{median(speeds):,.0f}",
+            f"{min(speeds):,.0f}–{max(speeds):,.0f}",
+            f"{raw:.0%}",
+            f"{median(returns):.0f}" if returns else "–",
+        )
     return table
+
+
+def times_of(result: TrainingResult, environment: str) -> Table:
+    """Where one environment's time went."""
+    table = Table(
+        title=f"{environment}, where the time goes",
+        caption="what runs beside the environments in a second thread counts as theirs",
+        title_justify="left",
+        caption_justify="left",
+    )
+    names = ("env", "act", "update", "warm-up", "process")
+    for contender, runs in _rows(table, result, environment, names):
+        timings = [run.timing for run in runs]
+        warm_up = median(one.warm_up_s for one in timings)
+        table.add_row(
+            contender,
+            f"{median(one.environment_s / one.learn_s for one in timings):.0%}",
+            f"{median(one.acting_s / one.learn_s for one in timings):.0%}",
+            f"{median(one.update_s / one.learn_s for one in timings):.0%}",
+            f"{warm_up:.1f} s" if warm_up else "–",
+            f"{median(run.process_s for run in runs):.1f} s",
+        )
+    return table
+
+
+def _rows(
+    table: Table, result: TrainingResult, environment: str, names: Sequence[str]
+) -> list[tuple[str, Sequence[Measured]]]:
+    """Add the columns; give the contenders that ran."""
+    table.add_column("program", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", no_wrap=True)
+    found = [(one.name, result.runs(environment, one.name)) for one in result.contenders]
+    return [(name, runs) for name, runs in found if runs]
 
 
 def ratios_of(result: TrainingResult, environment: str) -> Table:
@@ -104,7 +137,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         progress.print(f"error: {problem}", style="bold red", markup=False)
         return 2
     for environment in environments:
-        console.print(table_of(result, environment))
+        console.print(speeds_of(result, environment))
+        console.print(times_of(result, environment))
         console.print(ratios_of(result, environment))
     for lost in result.unavailable:
         console.print(f"not run: {lost.contender}, {lost.environment}: {lost.reason}", markup=False)
@@ -112,28 +146,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"note: {note}", markup=False)
     console.print(f"written: {options.out}", markup=False)
     return 0
-
-
-def _cells(runs: Sequence[Measured]) -> list[str]:
-    speeds = [run.steps_per_s for run in runs]
-    timings = [run.timing for run in runs]
-    environment = median(one.environment_s / one.learn_s for one in timings)
-    acting = median(one.acting_s / one.learn_s for one in timings)
-    update = median(one.update_s / one.learn_s for one in timings)
-    returns = [one.episode_return for one in timings if one.episode_return is not None]
-    raw = median(run.steps_per_s / run.timing.raw_steps_per_s for run in runs)
-    warm_up = median(one.warm_up_s for one in timings)
-    return [
-        f"{median(speeds):,.0f}",
-        f"{min(speeds):,.0f}–{max(speeds):,.0f}",
-        f"{environment:.0%}",
-        f"{acting:.0%}",
-        f"{update:.0%}",
-        f"{raw:.0%}",
-        f"{warm_up:.1f} s" if warm_up else "–",
-        f"{median(run.process_s for run in runs):.1f} s",
-        f"{median(returns):.0f}" if returns else "–",
-    ]
 
 
 if __name__ == "__main__":

@@ -69,14 +69,16 @@ class Run:
         """
         path = self.path / "policy.safetensors"
         if not path.is_file():
-            remedy = (
-                f"go on with  dspctl train --resume {self.path}"
-                if self.resumable
-                else "it has no checkpoint to go on from, so train it again with --force"
-            )
-            raise RunIncomplete(
-                f"{self.path} has no policy yet, its training was cut off: {remedy}"
-            )
+            if self.finished:
+                reason = "its policy file is gone: train it again with --force"
+            elif self.resumable:
+                reason = f"its training was cut off: go on with  dspctl train --resume {self.path}"
+            else:
+                reason = (
+                    "its training was cut off, and it has no checkpoint to go on from: train it "
+                    "again with --force"
+                )
+            raise RunIncomplete(f"{self.path} has no policy, {reason}")
         return load_policy(path)
 
     def observations(self) -> NDArray[np.float32]:

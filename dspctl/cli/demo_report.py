@@ -100,12 +100,19 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
                 _ratio(result, "memory_peak", backend),
             )
         )
+    # `compact` has raised if they were not: the row says on how much that rests.
+    rows.append(("compact = masked", *(_proof(c) for c in (before, after)), ""))
     episodes = after.evaluation.episodes
     show.table(
         f"{ENVIRONMENT}, {episodes} episodes, {where(result)}",
         ("", UNPRUNED, PRUNED, "ratio"),
         rows,
     )
+
+
+def _proof(contender: Contender) -> str:
+    proof = contender.compaction.proof
+    return f"{show.count(proof.recorded + proof.edges)} obs., Δ {proof.max_error:.1g}"
 
 
 def _ratio(result: "BenchResult", quantity: str, backend: str | None = None) -> str:

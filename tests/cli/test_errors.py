@@ -126,6 +126,13 @@ def reschema(name: str) -> Callable[[Path], None]:
     return change
 
 
+def cut_off(run: Path) -> None:
+    """What a kill leaves: a checkpoint, but no policy and no end."""
+    (run / "policy.safetensors").unlink()
+    content = json.loads((run / "run.json").read_text())
+    (run / "run.json").write_text(json.dumps({**content, "status": "running"}))
+
+
 @pytest.mark.parametrize(
     ("change", "parts"),
     [
@@ -133,7 +140,8 @@ def reschema(name: str) -> Callable[[Path], None]:
         (remove("run.json"), ["run.json is missing"]),
         (cut("run.json"), ["run.json is cut off or damaged"]),
         (cut("config.json"), ["config.json is cut off or damaged"]),
-        (remove("policy.safetensors"), ["no policy yet", "dspctl train --resume"]),
+        (remove("policy.safetensors"), ["no policy", "is gone", "--force"]),
+        (cut_off, ["no policy", "cut off", "dspctl train --resume"]),
         (cut("policy.safetensors"), ["cut off"]),
         (cut("observations.safetensors"), ["cut off or damaged"]),
         (reschema("run.json"), ["run schema 99", "train again"]),

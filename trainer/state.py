@@ -63,6 +63,8 @@ class TrainState:
             extra: int,
             sparsity: float,
             rng: np.random.Generator,
+            *,
+            outputs_are_actions: bool,
         ) -> Learner:
             network = Network.initialise(
                 Layout((inputs, *config.hidden, outputs), biases=config.biases, extra=extra),
@@ -73,15 +75,21 @@ class TrainState:
                 extra=config.initial_log_std,
             )
             pruner = Pruner(method, config, network, sparsity)
-            regularizer = method.regularizer if pruner.active else None
+            # Eq 13 is the actor's objective. Values may be large and Omega grows with their square:
+            # the same lambda would hold a critic down instead of sorting its units.
+            regularizer = method.regularizer if pruner.active and outputs_are_actions else None
             return Learner(network, Adam(network.layout.length), pruner, regularizer, rng)
 
         # A small output layer makes the first policy nearly uniform, the values nearly unbiased
         # (Andrychowicz 2021, section 3.2).
         extra = 0 if task.discrete else task.outputs
         return cls(
-            actor=learner(task.outputs, 0.01, extra, config.sparsity, actor_rng),
-            critic=learner(1, 1.0, 0, config.critic_sparsity, critic_rng),
+            actor=learner(
+                task.outputs, 0.01, extra, config.sparsity, actor_rng, outputs_are_actions=True
+            ),
+            critic=learner(
+                1, 1.0, 0, config.critic_sparsity, critic_rng, outputs_are_actions=False
+            ),
             head=Categorical(task.outputs) if task.discrete else Gaussian(task.outputs),
             observations=RunningMoments(inputs),
             scaler=ReturnScaler(config.environments, config.gamma),

@@ -61,15 +61,12 @@ class AutogradGradients:
         self,
         critic: Network,
         batch: CriticBatch,
-        config: TrainConfig,
-        regularizer: Regularizer | None,
     ) -> float:
         """Gradient of half the mean squared error (Eq 2)."""
         vector = _leaf(critic)
         values = _forward(critic, vector, batch.observations)[:, 0]
         loss = (values - torch.from_numpy(batch.returns)).square().mean()
-        penalty = _penalty(critic, vector, config, regularizer)
-        (0.5 * loss + penalty).backward()
+        (0.5 * loss).backward()
         _store(critic, vector)
         return loss.item()
 

@@ -18,7 +18,7 @@ class Learner:
         network: its parameters and gradients.
         optimiser: its Adam state, of the same length.
         pruner: decides what leaves, and remembers what did.
-        regularizer: what is added to its loss, or None where it is not pruned.
+        regularizer: what is added to its loss, or None: only a pruned actor has one.
         rng: the order of its minibatches.
     """
 

@@ -306,7 +306,9 @@ def learning_rate_at(iteration: int, config: TrainConfig) -> float:
         return config.learning_rate
     held = config.learning_rate_hold if config.learning_rate_schedule == "hold-linear" else 0.0
     done = iteration / config.iterations
-    return config.learning_rate * min(1.0, (1 - done) / (1 - held))
+    if done <= held:
+        return config.learning_rate
+    return config.learning_rate * (1 - done) / (1 - held)
 
 
 def _gradients(name: str) -> Gradients:

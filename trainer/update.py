@@ -79,8 +79,6 @@ class Gradients(Protocol):
         self,
         critic: Network,
         batch: CriticBatch,
-        config: TrainConfig,
-        regularizer: Regularizer | None,
     ) -> float:
         """Gradient of half the mean squared error (Eq 2); returns the mean squared error."""
         ...
@@ -116,15 +114,12 @@ class FusedGradients:
         self,
         critic: Network,
         batch: CriticBatch,
-        config: TrainConfig,
-        regularizer: Regularizer | None,
     ) -> float:
         """See `Gradients.critic`."""
         error = critic.forward(batch.observations)[:, 0] - batch.returns
         loss = float(np.dot(error, error)) / len(error)
         error *= np.float32(1 / len(error))
         critic.backward(error[:, None])
-        _penalise(critic, config, regularizer)
         return loss
 
 
@@ -184,7 +179,7 @@ def update_critic(
     for _ in range(config.epochs):
         for rows in _minibatches(len(batch.returns), config.minibatch, critic.rng):
             part = CriticBatch(*(array.take(rows, axis=0) for array in batch))
-            total += gradients.critic(critic.network, part, config, critic.regularizer)
+            total += gradients.critic(critic.network, part)
             critic.optimiser.step(
                 critic.network.parameters,
                 critic.network.gradients,

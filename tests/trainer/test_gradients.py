@@ -72,9 +72,9 @@ def test_critic_gradient_equals_autograd(activation: str) -> None:
         rng.normal(size=(ROWS, INPUTS)).astype(np.float32),
         rng.normal(size=ROWS).astype(np.float32),
     )
-    expected = AutogradGradients().critic(critic, batch, CONFIG, None)
+    expected = AutogradGradients().critic(critic, batch)
     reference = critic.gradients.copy()
-    loss = FusedGradients().critic(critic, batch, CONFIG, None)
+    loss = FusedGradients().critic(critic, batch)
     np.testing.assert_allclose(critic.gradients, reference, rtol=2e-4, atol=2e-6)
     assert loss == pytest.approx(expected, rel=1e-5)
 
@@ -89,7 +89,7 @@ def test_network_without_hidden_layers() -> None:
     )
     x = np.random.default_rng(1).normal(size=(ROWS, INPUTS)).astype(np.float32)
     target = np.ones(ROWS, np.float32)
-    FusedGradients().critic(critic, CriticBatch(x, target), CONFIG, None)
+    FusedGradients().critic(critic, CriticBatch(x, target))
     # d/dw of the mean of half squared errors of a linear map: X' (X w + b - y) / n
     error = x @ critic.weights[0][0] - target
     np.testing.assert_allclose(critic.gradients[:INPUTS], x.T @ error / ROWS, rtol=1e-4, atol=1e-6)

@@ -297,6 +297,24 @@ def test_any_number_of_layers_trains(tmp_path: Path, hidden: tuple[int, ...]) ->
     assert all(layer.bias is None for layer in policy.layers)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "hold", "expected"),
+    [
+        ("constant", 0.5, [1.0, 1.0, 1.0, 1.0]),
+        ("linear", 0.5, [1.0, 0.75, 0.5, 0.25]),
+        ("hold-linear", 0.5, [1.0, 1.0, 1.0, 0.5]),
+        ("hold-linear", 1.0, [1.0, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_learning_rate(schedule: Any, hold: float, expected: list[float]) -> None:
+    from dspctl.trainer.ppo import learning_rate_at
+
+    config = tiny(
+        steps=4_096, learning_rate=1.0, learning_rate_schedule=schedule, learning_rate_hold=hold
+    )
+    assert [learning_rate_at(iteration, config) for iteration in range(4)] == expected
+
+
 def test_config_survives_json() -> None:
     config = recipe("Hopper-v5", hidden=(64, 32), sparsity=0.5)
     assert TrainConfig.from_json(json.loads(json.dumps(config.to_json()))) == config

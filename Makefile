@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 PYTEST := $(BIN)/pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench-training returns clean
+.PHONY: help demo test test-all check format bench-native bench-training returns system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -23,19 +23,22 @@ $(VENV)/.dev: $(VENV)/.use
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.use
-	@$(PIP) --editable '.[all,peers]'
+	@$(PIP) --editable '.[all,native,peers]'
 	@touch $@
+
+system:  # emulators and compilers that the tests of native code run; instant when they are there
+	@tools/install-system-packages
 
 demo: $(VENV)/.use  ## unpruned and pruned CartPole policies side by side, with pictures
 	@$(BIN)/dspctl demo
 
-test: $(VENV)/.dev  ## the tests, one real training run among them
+test: system $(VENV)/.dev  ## the tests, one real training run among them
 	@$(PYTEST) -m "not slow"
 
-test-all: $(VENV)/.dev  ## the tests, slow training runs included
+test-all: system $(VENV)/.dev  ## the tests, slow training runs included
 	@$(PYTEST)
 
-check: $(VENV)/.dev  ## lint, types, import contracts, tests
+check: system $(VENV)/.dev  ## lint, types, import contracts, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -45,6 +48,9 @@ check: $(VENV)/.dev  ## lint, types, import contracts, tests
 format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+bench-native: system $(VENV)/.peers  ## generated C against ONNX Runtime and emx-onnx-cgen; ARGS='RUN …' adds runs
+	@$(BIN)/python -m dspctl.benchmarks.native $(ARGS)
 
 bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and sbx
 	@$(BIN)/python -m dspctl.benchmarks.training $(ARGS)

@@ -9,6 +9,7 @@ import numpy as np
 from dspctl.compactor.intervals import Interval
 from dspctl.compactor.network import Float64
 from dspctl.runtime import Policy
+from dspctl.runtime.edges import around_statistics
 
 _SEED = 20240205
 _RANDOM = 512  # rows of each random kind
@@ -44,7 +45,8 @@ def edge_observations(policy: Policy, bounds: Interval) -> Float64:
     rows.append(rng.normal(size=(_RANDOM, size)))
     rows.append(rng.normal(size=(_RANDOM, size)) * 10.0)
     if policy.normalizer is not None:
-        rows.append(_around_statistics(policy, rng.normal(size=(_RANDOM, policy.inputs.size))))
+        normal = rng.normal(size=(_RANDOM, policy.inputs.size))
+        rows.append(around_statistics(policy, normal, np.zeros(size)))
     return np.clip(np.concatenate(rows), bounds.low, bounds.high)
 
 
@@ -54,14 +56,3 @@ def _finite(box: Interval, reach: float) -> Interval:
     low = np.where(box.low <= -none, -reach, box.low)
     high = np.where(box.high >= none, reach, box.high)
     return Interval(np.minimum(low, high), np.maximum(low, high))
-
-
-def _around_statistics(policy: Policy, normal: Float64) -> Float64:
-    """Observations that the normaliser maps to *normal*, float64 [n, inputs]; 0 where unread."""
-    normalizer = policy.normalizer
-    rows = np.zeros((len(normal), policy.observation.size))
-    if normalizer is not None:
-        scale = normalizer.scale.astype(np.float64)
-        deviation = np.divide(1.0, scale, out=np.zeros_like(scale), where=scale != 0)
-        rows[:, policy.inputs] = normalizer.mean + normal * deviation
-    return rows

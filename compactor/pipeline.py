@@ -21,8 +21,8 @@ from dspctl.compactor.report import Compaction, json_from_counts
 from dspctl.compactor.rewrite import reduce_network, remove_masked
 from dspctl.compactor.verify import Proof, measure_rounding, prove_equal
 from dspctl.runtime import Policy
+from dspctl.runtime.observations import check_observation, check_recorded
 from dspctl.runtime.policy_file import bytes_from_policy
-from dspctl.runtime.runner import check_observation
 
 
 def compact(
@@ -110,4 +110,7 @@ def _checked(observations: NDArray[Any] | None, policy: Policy) -> Float64:
     if observations is None:
         return np.zeros((0, policy.observation.size))
     check_observation(observations, policy)
-    return np.atleast_2d(observations).astype(np.float64)
+    rows = np.atleast_2d(observations)
+    if len(rows):
+        check_recorded(rows, policy)
+    return rows.astype(np.float64)

@@ -4,6 +4,8 @@ The command line prints the sentence and exits 2. Anything outside this tree is 
 dspctl and is shown with its traceback.
 """
 
+from typing import ClassVar
+
 
 class DspctlError(Exception):
     """Base of all errors caused by input, files or the machine; the message says what to do."""
@@ -38,6 +40,26 @@ class MissingExtra(DspctlError):
         )
 
 
+class MissingTensorRT(MissingExtra):
+    """TensorRT's Python package is absent; it does not come from where other packages do."""
+
+    _ADVICE: ClassVar[dict[str, str]] = {
+        "tensorrt": "JetPack brings it (sudo apt install python3-libnvinfer; a virtual environment "
+        "sees it when made with --system-site-packages); for an RTX GPU in a PC run  "
+        "pip install 'dspctl[rtx]'  and use --flavor rtx",
+        "tensorrt_rtx": "run  pip install 'dspctl[rtx]'; for a Jetson use --flavor tensorrt, which "
+        "JetPack brings",
+    }
+
+    def __init__(self, package: str, purpose: str) -> None:
+        self.package, self.extra = package, "rtx"
+        DspctlError.__init__(
+            self,
+            f"{purpose} needs the package '{package}', which is not installed: "
+            f"{self._ADVICE[package]}",
+        )
+
+
 # --- configuration ------------------------------------------------------------------------
 
 
@@ -67,6 +89,30 @@ class UnknownBackend(ConfigProblem):
 
 class UnknownTarget(ConfigProblem):
     """No export target has this name."""
+
+
+class InvalidName(ConfigProblem):
+    """The name cannot be an identifier in generated code."""
+
+
+class InvalidVersion(ConfigProblem):
+    """A policy's version is digits and dots, so that a later one can be told."""
+
+
+class InvalidRate(ConfigProblem):
+    """The control rate is not a positive number."""
+
+
+class UnknownInvalidMode(ConfigProblem):
+    """No rule for invalid observations, or for their range, has this name."""
+
+
+class InvalidSafeAction(ConfigProblem):
+    """The safe action is not one that the environment takes; the message holds the bounds."""
+
+
+class UnsupportedPrecision(ConfigProblem):
+    """The precision is unknown, or cannot be had here; the message says which can."""
 
 
 class UnsupportedOpset(ConfigProblem):
@@ -143,12 +189,20 @@ class BundleTampered(BundleProblem):
     """A file differs from what was exported, or one is there that was not exported."""
 
 
-class ObservationShape(DspctlError):
-    """An observation does not have the shape or type that the policy reads."""
+class ObservationProblem(DspctlError):
+    """An observation cannot be used."""
 
 
-class ObservationNotFinite(DspctlError):
-    """An observation holds a NaN, an infinity or a value beyond float32; no action was computed."""
+class ObservationShape(ObservationProblem):
+    """An observation or an action buffer does not have the shape or type that the policy needs."""
+
+
+class ObservationInvalid(ObservationProblem):
+    """A feature that the network reads is not finite or out of range; no action was computed."""
+
+
+class ObservationNotFinite(ObservationProblem):
+    """A recorded observation holds a NaN, an infinity or a value beyond float32."""
 
 
 class NotEquivalent(DspctlError):
@@ -157,6 +211,54 @@ class NotEquivalent(DspctlError):
 
 class BackendUnavailable(DspctlError):
     """The backend asked for cannot run here or with this artefact."""
+
+
+class EngineMismatch(BackendUnavailable):
+    """A TensorRT plan was built for another machine, TensorRT or graph; says what builds it."""
+
+
+class DeviceError(BackendUnavailable):
+    """The GPU, its driver or the CUDA runtime refused a call; the message names the call."""
+
+
+class EngineBuildFailed(DspctlError):
+    """TensorRT could not build an engine from the graph; holds what TensorRT logged."""
+
+
+class CalibrationMissing(DspctlError):
+    """int8 was asked for without recorded observations to calibrate on."""
+
+
+class PrecisionOverflow(PolicyProblem):
+    """A weight, bias or bound does not fit the numbers of the precision asked for."""
+
+
+class WrongProcessor(BackendUnavailable):
+    """Native code was built for another processor than this machine's; names both."""
+
+
+class GateFailed(DspctlError):
+    """The exported artefact earns less in its environment than the policy; nothing was written."""
+
+
+class NativeBuildProblem(DspctlError):
+    """Native code could not be built."""
+
+
+class CompilerMissing(NativeBuildProblem):
+    """The compiler that the target needs is not installed; the message holds the install line."""
+
+
+class StaticLibraryMissing(NativeBuildProblem):
+    """The C library of this machine cannot be linked statically; says what to install."""
+
+
+class CompilationFailed(NativeBuildProblem):
+    """A compiler refused, or made something that breaks a promise of the generated header."""
+
+
+class TargetTooSmall(DspctlError):
+    """The policy does not fit what the target offers; the message says by how much."""
 
 
 # --- measurements -------------------------------------------------------------------------

@@ -1,25 +1,27 @@
 """Policy → ONNX: raw observation in, environment action out, everything between inside the graph.
 
-The graph has one input, ``observation`` float32 [batch, obs_dim], and two outputs: ``action``
-(int64 [batch], or float32 [batch, action_dim]) and ``outputs`` (float32 [batch, out], logits or
-means). It uses Gather, Sub, Mul, Clip, Gemm, Tanh, Relu, Add, Max, Min, Identity and ArgMax only.
+The graph has one input, ``observation`` float32 [batch, obs_dim], and three outputs: ``action``
+(int64 [batch], or float32 [batch, action_dim]), ``outputs`` (float32 [batch, out], logits or means
+of the repaired observation) and ``status`` (int32 [batch], see `dspctl.runtime.guard`). The network
+uses Gather, Sub, Mul, Clip, Gemm, Tanh, Relu, Add, Max, Min, Identity and ArgMax only; the guard,
+in :mod:`dspctl.exporter.onnx_guard`, adds a few comparisons.
 """
 
 import hashlib
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dspctl import __version__
 from dspctl.errors import MissingExtra, UnsupportedOpset
-from dspctl.runtime.onnx_runner import ACTION, INPUT, OUTPUTS
+from dspctl.exporter.onnx_graph import Graph, clamp, floats, integers
+from dspctl.exporter.onnx_guard import add_action, add_guard
+from dspctl.runtime.onnx_runner import ACTION, INPUT, OUTPUTS, STATUS
 from dspctl.runtime.policy import ActionRule, Layer, Normalizer, Policy
 from dspctl.runtime.policy_file import bytes_from_policy
 
 try:
     import onnx
-    from onnx import TensorProto, helper, numpy_helper
+    from onnx import helper
 except ImportError as error:
     raise MissingExtra("onnx", "export", "exporting to ONNX") from error
 
@@ -31,10 +33,9 @@ is 8 (onnx 1.12). Every operator used here last changed in opset 14 or earlier."
 OLDEST_OPSET = 14
 
 _OPERATORS = {"tanh": "Tanh", "relu": "Relu"}
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 
 
-def onnx_from_policy(policy: Policy, *, opset: int = OPSET) -> onnx.ModelProto:
+def onnx_from_policy(policy: Policy, *, opset: int = OPSET, guard: bool = True) -> onnx.ModelProto:
     """The policy as an ONNX model, checked and with every shape inferred.
 
     Masks are multiplied through: the rows of removed units are zero (DSP Eq 8).
@@ -42,6 +43,8 @@ def onnx_from_policy(policy: Policy, *, opset: int = OPSET) -> onnx.ModelProto:
     Args:
         policy: what to convert.
         opset: version of the operators.
+        guard: False leaves out the guard and the output ``status``, to compare the bare network
+            with other tools. No runner of dspctl takes such a graph.
 
     Raises:
         UnsupportedOpset: older than `OLDEST_OPSET`, or unknown to the installed onnx.
@@ -53,18 +56,24 @@ def onnx_from_policy(policy: Policy, *, opset: int = OPSET) -> onnx.ModelProto:
             f"opset {opset} cannot be written: choose one from {OLDEST_OPSET} to {newest}; "
             f"{OPSET} is read by the most runtimes"
         )
-    graph = _Graph()
+    graph = Graph(opset)
     x = INPUT
     if policy.inputs.size < policy.observation.size:
         x = graph.add("Gather", [x, graph.constant("inputs", policy.inputs)], "inputs.read", axis=1)
+    if guard:
+        x = add_guard(graph, policy, x)
     if policy.normalizer is not None:
         x = _normalizer(graph, policy.normalizer, x)
     for index, layer in enumerate(policy.layers):
         x = _layer(graph, layer, x, index, last=index == len(policy.layers) - 1)
-    _action(graph, policy.action)
+    if guard and not policy.guard.repairs:
+        _action(graph, policy.action, "action.computed")
+        add_action(graph, policy, "action.computed")
+    else:
+        _action(graph, policy.action, ACTION)
     versions = [helper.make_opsetid("", opset)]
     model = helper.make_model(
-        graph.finish(policy),
+        _finish(graph, policy, guard=guard),
         opset_imports=versions,
         ir_version=helper.find_min_ir_version_for(versions),
         producer_name="dspctl",
@@ -88,44 +97,16 @@ def bytes_from_model(model: onnx.ModelProto) -> bytes:
     return data
 
 
-class _Graph:
-    """Nodes and constants in the order they are added; a node is named after what it gives."""
-
-    def __init__(self) -> None:
-        self._nodes: list[onnx.NodeProto] = []
-        self._constants: list[onnx.TensorProto] = []
-
-    def constant(self, name: str, value: Any) -> str:
-        """Add a constant; floats become float32. Returns its name."""
-        array = np.asarray(value)
-        array = array.astype(np.float32) if array.dtype.kind == "f" else array
-        self._constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
-        return name
-
-    def add(self, operator: str, inputs: list[str], output: str, **attributes: Any) -> str:
-        """Add a node. Returns the name of its output."""
-        node = helper.make_node(operator, inputs, [output], f"{output}.node", **attributes)
-        self._nodes.append(node)
-        return output
-
-    def finish(self, policy: Policy) -> onnx.GraphProto:
-        """The graph with the policy's inputs and outputs."""
-        value, batch, width = helper.make_tensor_value_info, "batch", policy.layers[-1].width
-        action = (
-            value(ACTION, TensorProto.INT64, [batch])
-            if policy.action.discrete
-            else value(ACTION, TensorProto.FLOAT, [batch, width])
-        )
-        return helper.make_graph(
-            self._nodes,
-            "policy",
-            [value(INPUT, TensorProto.FLOAT, [batch, policy.observation.size])],
-            [action, value(OUTPUTS, TensorProto.FLOAT, [batch, width])],
-            self._constants,
-        )
+def _finish(graph: Graph, policy: Policy, *, guard: bool) -> onnx.GraphProto:
+    width = policy.layers[-1].width
+    action = integers(ACTION, 64) if policy.action.discrete else floats(ACTION, width)
+    outputs = [action, floats(OUTPUTS, width)]
+    if guard:
+        outputs.append(integers(STATUS, 32))
+    return graph.finish([floats(INPUT, policy.observation.size)], outputs)
 
 
-def _normalizer(graph: _Graph, normalizer: Normalizer, x: str) -> str:
+def _normalizer(graph: Graph, normalizer: Normalizer, x: str) -> str:
     mean = graph.constant("normalizer.mean", normalizer.mean)
     scale = graph.constant("normalizer.scale", normalizer.scale)
     x = graph.add("Sub", [x, mean], "normalizer.centred")
@@ -137,7 +118,7 @@ def _normalizer(graph: _Graph, normalizer: Normalizer, x: str) -> str:
     return graph.add("Clip", [x, low, high], "normalizer.clipped")
 
 
-def _layer(graph: _Graph, layer: Layer, x: str, index: int, *, last: bool) -> str:
+def _layer(graph: Graph, layer: Layer, x: str, index: int, *, last: bool) -> str:
     # Zero rows are the mask, multiplied through: all activations map 0 to 0.
     kept = layer.kept
     weight = np.where(kept[:, None], layer.weight, 0.0)
@@ -150,22 +131,22 @@ def _layer(graph: _Graph, layer: Layer, x: str, index: int, *, last: bool) -> st
     return graph.add(_OPERATORS[layer.activation], [x], f"layers.{index}.hidden")
 
 
-def _action(graph: _Graph, rule: ActionRule) -> None:
+def _action(graph: Graph, rule: ActionRule, output: str) -> None:
     if rule.kind == "argmax":
-        name = "action.index" if rule.start else ACTION
+        name = "action.index" if rule.start else output
         graph.add("ArgMax", [OUTPUTS], name, axis=1, keepdims=0)
         if rule.start:
             start = graph.constant("action.start", np.array(rule.start, np.int64))
-            graph.add("Add", [name, start], ACTION)
+            graph.add("Add", [name, start], output)
         return
     if rule.kind == "clip":
-        _clamp(graph, OUTPUTS, rule.low, rule.high, ACTION)
+        clamp(graph, OUTPUTS, rule.low, rule.high, output)
         return
     if rule.kind == "tanh_unscale":
         unit = graph.add("Tanh", [OUTPUTS], "action.unit")
     else:
         ones = np.ones_like(rule.low)
-        unit = _clamp(graph, OUTPUTS, -ones, ones, "action.unit")
+        unit = clamp(graph, OUTPUTS, -ones, ones, "action.unit")
     # low + (unit + 1) / 2 * (high - low), with the constants computed in float64.
     low, high = rule.low.astype(np.float64), rule.high.astype(np.float64)
     half = ((high - low) / 2).astype(np.float32)
@@ -173,25 +154,7 @@ def _action(graph: _Graph, rule: ActionRule) -> None:
     # Rounding may carry the ends of the range past the bound, which an environment may refuse.
     outside = bool((centre + half > rule.high).any() or (centre - half < rule.low).any())
     x = graph.add("Mul", [unit, graph.constant("action.half", half)], "action.scaled")
-    name = "action.shifted" if outside else ACTION
+    name = "action.shifted" if outside else output
     graph.add("Add", [x, graph.constant("action.centre", centre)], name)
     if outside:
-        _clamp(graph, name, rule.low, rule.high, ACTION)
-
-
-def _clamp(
-    graph: _Graph, x: str, low: NDArray[np.float32], high: NDArray[np.float32], output: str
-) -> str:
-    """Clip to bounds per dimension; infinite ones become the largest float32 in the graph."""
-    if np.isinf(low).all() and np.isinf(high).all():
-        return graph.add("Identity", [x], output)
-    low, high = (np.clip(bound, -_FLOAT32_MAX, _FLOAT32_MAX) for bound in (low, high))
-    same = (low == low[0]).all() and (high == high[0]).all()
-    bounds = [
-        graph.constant(f"{output}.{end}", bound[0] if same else bound)
-        for end, bound in (("low", low), ("high", high))
-    ]
-    if same:  # Clip takes scalars only
-        return graph.add("Clip", [x, *bounds], output)
-    raised = graph.add("Max", [x, bounds[0]], f"{output}.raised")
-    return graph.add("Min", [raised, bounds[1]], output)
+        clamp(graph, name, rule.low, rule.high, output)

@@ -1,185 +1,244 @@
-"""``export(policy, target, out)``: everything a target needs, in one verified folder."""
+"""``export(policy, targets, out)``: everything the targets need, in one verified folder."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from dspctl import __version__
-from dspctl.errors import UnknownTarget
-from dspctl.exporter.parity import Parity, check_parity, parity_observations
+from dspctl.errors import InvalidRate, InvalidVersion
+from dspctl.exporter.bundle_files import SHA256SUMS, Subject, bundle_files, checksums
+from dspctl.exporter.c.names import check_identifier, identifier_from_environment
+from dspctl.exporter.draft import Draft, Recorded
+from dspctl.exporter.exported import Export, Progress
+from dspctl.exporter.gate import GATE, Gate, GateResult, bytes_from_gate, run_gate
+from dspctl.exporter.graphs import add_fp16, add_int8, add_onnx, add_recipe, add_rtx
+from dspctl.exporter.native_parts import add_native, native_runner_here
+from dspctl.exporter.parity import parity_observations
+from dspctl.exporter.targets import Plan, plan_of
+from dspctl.runtime.artefacts import PARITY, bytes_from_artefacts
 from dspctl.runtime.bundle import (
     GOLDEN,
     MANIFEST,
     ONNX,
-    PARITY,
     POLICY,
+    Manifest,
     bytes_from_golden,
-    bytes_from_parity,
+    manifest_of,
     open_bundle,
     write_bundle,
 )
 from dspctl.runtime.files import check_output, new_folder
+from dspctl.runtime.golden import golden_from_policy
+from dspctl.runtime.guard import OnInvalid
+from dspctl.runtime.guarded import ValidRange, with_guard
+from dspctl.runtime.manifest import is_version
 from dspctl.runtime.onnx_runner import OnnxRunner
-from dspctl.runtime.parity import golden_from_policy
 from dspctl.runtime.policy import Policy
 from dspctl.runtime.policy_file import bytes_from_policy, policy_from_bytes
 from dspctl.runtime.runner import Runner
 
-_TOOLS = ("numpy", "onnx", "onnxruntime", "safetensors")
+_TOOLS = ("jinja2", "numpy", "onnx", "onnxruntime", "safetensors", "tensorrt-rtx", "ziglang")
 _GOLDEN_ROWS = 64
 """Recorded rows, and as many edge cases: enough to find a wrong build, small next to a policy."""
 
-Recorded = NDArray[np.floating[Any]] | None
-
-
-@dataclass(frozen=True)
-class Part:
-    """One kind of file in a bundle.
-
-    Attributes:
-        file: its name.
-        write: makes its bytes from the policy and the recorded observations.
-        run: opens it as a runner, whose parity is then checked; None for what does not run.
-    """
-
-    file: str
-    write: Callable[[Policy, Recorded], bytes]
-    run: Callable[[Policy, bytes], Runner] | None = None
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a bundle for one kind of machine consists of, besides the policy and its manifest."""
-
-    summary: str
-    parts: tuple[Part, ...]
-
-
-@dataclass(frozen=True)
-class Export:
-    """What was exported.
-
-    Attributes:
-        path: the bundle folder.
-        name: the bundle's name.
-        target: one of `TARGETS`.
-        files: size in bytes of every file, the manifest included.
-        parity: one record per backend that was compared.
-    """
-
-    path: Path
-    name: str
-    target: str
-    files: dict[str, int]
-    parity: tuple[Parity, ...]
-
-    @property
-    def size_bytes(self) -> int:
-        """All files together."""
-        return sum(self.files.values())
-
-    def to_json(self) -> dict[str, Any]:
-        """The fields as JSON values."""
-        return {
-            "path": str(self.path),
-            "name": self.name,
-            "target": self.target,
-            "size_bytes": self.size_bytes,
-            "files": self.files,
-            "parity": [record.to_json() for record in self.parity],
-        }
-
-
-def _write_onnx(policy: Policy, recorded: Recorded) -> bytes:
-    from dspctl.exporter.onnx import bytes_from_model, onnx_from_policy
-
-    return bytes_from_model(onnx_from_policy(policy))
-
-
-def _write_golden(policy: Policy, recorded: Recorded) -> bytes:
-    observations = parity_observations(
-        policy, recorded, most_recorded=_GOLDEN_ROWS, most_edges=_GOLDEN_ROWS
-    )
-    return bytes_from_golden(golden_from_policy(policy, observations))
-
-
-_ONNX = Part(ONNX, _write_onnx, OnnxRunner)
-_GOLDEN = Part(GOLDEN, _write_golden)
-
-# To add a target: the parts it needs, and one line here.
-TARGETS: dict[str, Target] = {
-    "onnx": Target("the ONNX graph, for any runtime that reads opset 17", (_ONNX,)),
-    "cpu": Target("ONNX Runtime or NumPy on any CPU, with golden vectors", (_ONNX, _GOLDEN)),
-}
+OnProgress = Callable[[Progress], None]
 
 
 def export(
     policy: Policy,
-    target: str,
+    targets: str | Sequence[str],
     out: Path,
     *,
-    observations: NDArray[np.floating[Any]] | None = None,
+    name: str | None = None,
+    version: str = "1",
+    observations: Recorded = None,
+    strict: bool = False,
+    on_invalid: OnInvalid | None = None,
+    safe_action: ArrayLike | None = None,
+    valid_range: ValidRange = "declared",
+    rate_hz: float | None = None,
+    flash_limit_bytes: int | None = None,
+    int8: bool = False,
+    gate: Gate | None = None,
     force: bool = False,
+    on_progress: OnProgress | None = None,
 ) -> Export:
     """Write *policy* as a bundle folder, after proving that what was written computes the same.
 
-    The same policy, observations and package versions give the same bytes.
+    The same policy, arguments, package and compiler versions give the same bytes on the same kind
+    of machine; a TensorRT-RTX plan alone may differ.
 
     Args:
         policy: what to export.
-        target: one of `TARGETS`.
+        targets: one or several of `TARGETS`.
         out: the folder to write.
+        name: prefix of the C functions; None makes it from the environment id.
+        version: digits and dots, for the vehicle to compare.
         observations: float [n, obs_dim], raw, recorded from episodes of this policy; they are
-            compared in addition to edge cases.
+            compared in addition to edge cases, and calibrate int8.
+        strict: native code gives the same bits on every target, and is a little slower.
+        on_invalid: what invalid observations do, see `dspctl.runtime.guard`. None, without a
+            *safe_action*, keeps the policy's own rule.
+        safe_action: see `with_guard`.
+        valid_range: see `with_guard`.
+        rate_hz: control steps per second, told in the manifest; None where nobody knows.
+        flash_limit_bytes: refuse a microcontroller's library that is larger.
+        int8: add an int8 graph; needs *observations*.
+        gate: episodes that the artefact has to play first; None for none.
         force: replace *out* if it is a bundle already.
+        on_progress: called before every part, and at the end.
 
     Raises:
-        UnknownTarget: no such target.
+        UnknownTarget, InvalidName, InvalidVersion, InvalidRate, UnknownInvalidMode,
+        InvalidSafeAction: an argument cannot be used.
         OutputExists: *out* exists and ``force`` is False, or it is no bundle.
-        MissingExtra: onnx or onnxruntime is not installed.
-        ObservationShape, ObservationNotFinite: *observations* do not fit the policy.
+        MissingExtra, NativeBuildProblem: a package or compiler is not installed, or refused.
+        ObservationShape, ObservationNotFinite, CalibrationMissing: *observations* do not serve.
         PolicyProblem: the policy cannot be stored.
-        NotEquivalent: an artefact computes something else; nothing is left behind.
+        TargetTooSmall: it does not fit the flash.
+        NotEquivalent: an artefact computes something else.
+        GateFailed: the artefact earns less than the policy.
         WriteFailed: the disk is full or the folder cannot be written.
+
+    Whatever is raised, *out* is as it was before.
     """
-    if target not in TARGETS:
-        raise UnknownTarget(f"there is no target {target!r}: choose {', '.join(TARGETS)}")
+    plan = plan_of(targets)
+    name = identifier_from_environment(policy.environment) if name is None else name
+    check_identifier(name)
+    _check_numbers(version, rate_hz)
     check_output(out, force=force)  # before the work, not after
+    if on_invalid is not None or safe_action is not None:
+        mode = on_invalid or policy.guard.on_invalid
+        policy = with_guard(policy, mode, safe_action, valid_range, observations)
+    draft = _draft(policy, name, observations, strict=strict)
+
+    steps = _steps(draft, plan, flash_limit_bytes=flash_limit_bytes, int8=int8)
+    total = len(steps) + (gate is not None) + 1
+    report = on_progress or _silent
+    for index, (part, make) in enumerate(steps):
+        report(Progress(index, total, part))
+        make()
+    played = None
+    if gate is not None:
+        played = _play(draft, gate, lambda part: report(Progress(len(steps), total, part)))
+        draft.add({GATE: bytes_from_gate(played)})
+    report(Progress(total - 1, total, "writing"))
+    manifest = _write(draft, plan, out, version=version, rate_hz=rate_hz, force=force)
+    report(Progress(total, total, "done"))
+    return Export(out, manifest, tuple(draft.artefacts), played, dict(draft.footprints))
+
+
+def _check_numbers(version: str, rate_hz: float | None) -> None:
+    if not is_version(version):
+        raise InvalidVersion(
+            f"the version {version!r} is not made of digits and dots: use one such as 3 or 1.10, "
+            "so that a vehicle can tell which of two is later"
+        )
+    if rate_hz is not None and not (math.isfinite(rate_hz) and rate_hz > 0):
+        raise InvalidRate(f"a rate of {rate_hz} Hz cannot be kept: give a positive number")
+
+
+def _draft(policy: Policy, name: str, observations: Recorded, *, strict: bool) -> Draft:
     data = bytes_from_policy(policy)
     stored = policy_from_bytes(data, name=POLICY)  # what the target gets, not what was in memory
-    files = {POLICY: data}
-    compared = parity_observations(stored, observations)
-    parity = []
-    for part in TARGETS[target].parts:
-        files[part.file] = part.write(stored, observations)
-        if part.run is not None:
-            with part.run(stored, files[part.file]) as runner:
-                parity.append(check_parity(runner, compared))
-    files[PARITY] = bytes_from_parity(parity)
-    with new_folder(out, force=force, marker=MANIFEST) as folder:
-        manifest = write_bundle(
-            folder,
-            files,
-            target=target,
-            environment=policy.environment,
-            version=__version__,
-            tools=_tool_versions(),
+    golden = golden_from_policy(
+        stored,
+        parity_observations(
+            stored, observations, most_recorded=_GOLDEN_ROWS, most_edges=_GOLDEN_ROWS
+        ),
+    )
+    compared = golden_from_policy(stored, parity_observations(stored, observations))
+    draft = Draft(stored, name, strict, observations, golden, compared)
+    draft.add({POLICY: data, GOLDEN: bytes_from_golden(golden)})
+    return draft
+
+
+def _steps(
+    draft: Draft, plan: Plan, *, flash_limit_bytes: int | None, int8: bool
+) -> list[tuple[str, Callable[[], None]]]:
+    """What has to be made, in order, each with its name."""
+    native = partial(add_native, draft, plan.native, flash_limit_bytes=flash_limit_bytes)
+    built = ", ".join(target.name for target in plan.native)
+    steps: list[tuple[bool, str, Callable[[], None]]] = [
+        (True, "ONNX graph", partial(add_onnx, draft)),
+        (plan.fp16, "fp16 graph", partial(add_fp16, draft)),
+        (int8, "int8 graph", partial(add_int8, draft)),
+        (plan.recipe, "TensorRT recipe", partial(add_recipe, draft)),
+        (plan.rtx, "TensorRT-RTX plan", partial(add_rtx, draft)),
+        (bool(plan.native), f"native code for {built}", native),
+    ]
+    return [(part, make) for wanted, part, make in steps if wanted]
+
+
+def _play(draft: Draft, gate: Gate, report: Callable[[str], None]) -> GateResult:
+    """Let the artefact that a vehicle of this kind would use play."""
+    found = native_runner_here(draft)
+    path: str
+    runner: Runner
+    if found is None:
+        path, runner = ONNX, OnnxRunner(draft.policy, draft.files[ONNX])
+    else:
+        path, runner = found
+    with runner:
+        return run_gate(
+            gate,
+            draft.policy,
+            runner,
+            path,
+            lambda done, total: report(f"{path} plays {gate.environment}: {done} of {total}"),
         )
+
+
+def _write(
+    draft: Draft, plan: Plan, out: Path, *, version: str, rate_hz: float | None, force: bool
+) -> Manifest:
+    draft.add({PARITY: bytes_from_artefacts(draft.artefacts)})
+    subject = Subject(
+        policy=draft.policy,
+        name=draft.name,
+        version=version,
+        targets=plan.targets,
+        sha256=hashlib.sha256(draft.files[POLICY]).hexdigest(),
+        builds=draft.builds,
+        rate_hz=rate_hz,
+        strict=draft.strict,
+        golden=len(draft.golden.observations),
+    )
+    draft.add(bundle_files(subject, frozenset(draft.files)))
+    draft.add({SHA256SUMS: checksums(draft.files)})
+    manifest = manifest_of(
+        draft.policy,
+        draft.files,
+        name=draft.name,
+        version=version,
+        targets=plan.targets,
+        rate_hz=rate_hz,
+        builds=draft.builds,
+        dspctl=__version__,
+        tools=_tool_versions(),
+        executables=frozenset(draft.executables),
+    )
+    with new_folder(out, force=force, marker=MANIFEST) as folder:
+        write_bundle(folder, manifest, draft.files)
         open_bundle(folder)  # a bundle that cannot be opened must never be handed out
-        sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
-    return Export(out, manifest.name, target, sizes, tuple(parity))
+    return manifest
 
 
 def _tool_versions() -> dict[str, str]:
     versions = {}
     for package in _TOOLS:
         try:
-            versions[package] = version(package)
+            versions[package] = version_of(package)
         except PackageNotFoundError:
             continue
     return versions
+
+
+def _silent(progress: Progress) -> None:
+    return

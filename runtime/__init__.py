@@ -1,10 +1,12 @@
 """Running a policy: NumPy and the standard library only, so that a vehicle installs no torch."""
 
+from dspctl.runtime.guarded import with_guard
 from dspctl.runtime.load import BACKENDS, load
 from dspctl.runtime.numpy_runner import NumpyRunner
 from dspctl.runtime.policy import (
     ActionRule,
     Counts,
+    Guard,
     Layer,
     Normalizer,
     ObservationSpec,
@@ -17,6 +19,7 @@ __all__ = [
     "BACKENDS",
     "ActionRule",
     "Counts",
+    "Guard",
     "Layer",
     "Normalizer",
     "NumpyRunner",
@@ -26,4 +29,5 @@ __all__ = [
     "load",
     "load_policy",
     "save_policy",
+    "with_guard",
 ]

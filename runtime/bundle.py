@@ -5,17 +5,10 @@ rewrite the files can rewrite the digests. The format is described in ``docs/bun
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
-from safetensors.numpy import save as bytes_from_tensors
 
 from dspctl.errors import (
     BundleFormat,
@@ -24,41 +17,46 @@ from dspctl.errors import (
     BundleProblem,
     BundleTampered,
 )
+from dspctl.runtime.artefacts import PARITY, Artefact, artefacts_from_bytes, bytes_from_artefacts
 from dspctl.runtime.files import write_bytes
+from dspctl.runtime.golden import GOLDEN, Golden, bytes_from_golden, golden_from_bytes
 from dspctl.runtime.manifest import (
     MANIFEST,
     POLICY,
+    Build,
     FileEntry,
     Manifest,
     bytes_from_manifest,
-    canonical_json,
+    created_from_lineage,
     manifest_from_bytes,
-    manifest_of,
 )
-from dspctl.runtime.parity import Golden, Parity
 from dspctl.runtime.policy import Policy
 from dspctl.runtime.policy_file import policy_from_bytes
-from dspctl.runtime.strict_json import fields_from_json
+from dspctl.runtime.specs import action_specification, observation_specification
 
 __all__ = [
     "GOLDEN",
     "MANIFEST",
     "ONNX",
+    "ONNX_FP16",
     "PARITY",
     "POLICY",
     "Bundle",
     "Manifest",
+    "bytes_from_artefacts",
     "bytes_from_golden",
-    "bytes_from_parity",
+    "manifest_of",
     "open_bundle",
     "write_bundle",
 ]
 
 ONNX = "policy.onnx"
-GOLDEN = "golden.safetensors"
-PARITY = "parity.json"
+ONNX_FP16 = "policy.fp16.onnx"
+NATIVE = "native"
+"""The folder of native code, one folder in it per target."""
 
 _MANIFEST_LIMIT_BYTES = 1 << 20
+_EXECUTABLE, _PLAIN = 0o755, 0o644
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,17 +80,27 @@ class Bundle:
         """The serialised ONNX graph, if there is one."""
         return self.data.get(ONNX)
 
+    @property
+    def libraries(self) -> dict[str, bytes]:
+        """The shared libraries of the native code, by target."""
+        name = self.manifest.name
+        found = {
+            target: self.data.get(f"{NATIVE}/{target}/lib{name}.so")
+            for target in self.manifest.builds
+        }
+        return {target: library for target, library in found.items() if library is not None}
+
     @cached_property
     def golden(self) -> Golden | None:
         """The golden vectors, if there are any."""
         data = self.data.get(GOLDEN)
-        return None if data is None else _golden_from_bytes(data, self.policy)
+        return None if data is None else golden_from_bytes(data, self.policy)
 
     @cached_property
-    def parity(self) -> tuple[Parity, ...]:
-        """What was measured at export."""
+    def artefacts(self) -> tuple[Artefact, ...]:
+        """What was compared with the reference at export."""
         data = self.data.get(PARITY)
-        return () if data is None else _parity_from_bytes(data)
+        return () if data is None else artefacts_from_bytes(data)
 
     @property
     def size_bytes(self) -> int:
@@ -100,27 +108,66 @@ class Bundle:
         return sum(len(data) for data in self.data.values())
 
 
-def write_bundle(
-    folder: Path,
+def manifest_of(
+    policy: Policy,
     files: Mapping[str, bytes],
     *,
-    target: str,
-    environment: str,
-    version: str,
-    tools: Mapping[str, str],
+    name: str,
+    targets: tuple[str, ...],
+    dspctl: str,
+    version: str = "1",
+    rate_hz: float | None = None,
+    builds: Mapping[str, Build] | None = None,
+    tools: Mapping[str, str] | None = None,
+    executables: frozenset[str] = frozenset(),
 ) -> Manifest:
+    """The manifest of *policy* and *files*; arguments as the fields of `Manifest`.
+
+    Args:
+        policy: what the files were made from.
+        files: every file but the manifest; the policy's is among them.
+        name: prefix of the C functions.
+        targets: what they were made for.
+        dspctl: version of the tool.
+        version: of the policy.
+        rate_hz: control steps per second.
+        builds: how native code was made.
+        tools: versions of packages.
+        executables: those of *files* that are programs.
+    """
+    return Manifest(
+        name=name,
+        version=version,
+        created=created_from_lineage(policy.lineage),
+        targets=targets,
+        environment=policy.environment,
+        observation=observation_specification(policy, rate_hz=rate_hz),
+        action=action_specification(policy),
+        builds=builds or {},
+        lineage=policy.lineage,
+        dspctl=dspctl,
+        tools=tools or {},
+        files={
+            path: FileEntry(
+                hashlib.sha256(files[path]).hexdigest(), len(files[path]), path in executables
+            )
+            for path in sorted(files)
+        },
+    )
+
+
+def write_bundle(folder: Path, manifest: Manifest, files: Mapping[str, bytes]) -> None:
     """Fill an empty *folder* (see `files.new_folder`); the same input gives the same bytes.
 
     Raises:
         WriteFailed: the disk is full or the folder cannot be written.
+        ValueError: the manifest would not be read again.
     """
-    manifest = manifest_of(
-        files, target=target, environment=environment, version=version, tools=tools
-    )
-    for name, data in files.items():
-        write_bytes(folder / name, data)
-    write_bytes(folder / MANIFEST, bytes_from_manifest(manifest))
-    return manifest
+    data = bytes_from_manifest(manifest)
+    for name, content in files.items():
+        write_bytes(folder / name, content)
+        (folder / name).chmod(_EXECUTABLE if manifest.files[name].executable else _PLAIN)
+    write_bytes(folder / MANIFEST, data)
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -135,7 +182,7 @@ def open_bundle(path: Path) -> Bundle:
     """
     try:
         bundle = _open(path)
-        _ = bundle.golden, bundle.parity
+        _ = bundle.golden, bundle.artefacts
     except BundleProblem as error:
         raise type(error)(f"{path}: {error}") from error
     except ValueError as error:
@@ -159,12 +206,23 @@ def _open(path: Path) -> Bundle:
     manifest = manifest_from_bytes((path / MANIFEST).read_bytes())
     data = _read_verified(path, manifest.files)
     policy = policy_from_bytes(data[POLICY], name=str(path / POLICY))
-    if policy.environment != manifest.environment:
-        raise ValueError(
-            f"{MANIFEST} names the environment {manifest.environment!r}, the policy "
-            f"{policy.environment!r}"
-        )
+    _check_description(manifest, policy)
     return Bundle(path, manifest, data, policy)
+
+
+def _check_description(manifest: Manifest, policy: Policy) -> None:
+    """What the manifest says of the policy must be what the policy says."""
+    told = manifest.observation
+    units = tuple(feature.unit for feature in told.features)
+    # Units and rate are the manifest's own: no policy knows them.
+    right = len(units) == policy.observation.size and (
+        manifest.environment == policy.environment
+        and manifest.lineage == policy.lineage
+        and told == observation_specification(policy, rate_hz=told.rate_hz, units=units)
+        and manifest.action == action_specification(policy)
+    )
+    if not right:
+        raise ValueError(f"{MANIFEST} describes another policy than {POLICY}")
 
 
 def _read_verified(path: Path, files: Mapping[str, FileEntry]) -> dict[str, bytes]:
@@ -196,47 +254,3 @@ def _read_verified(path: Path, files: Mapping[str, FileEntry]) -> dict[str, byte
             )
         data[name] = content
     return data
-
-
-def bytes_from_golden(golden: Golden) -> bytes:
-    """The golden vectors' file."""
-    tensors: dict[str, NDArray[Any]] = {
-        "observations": np.ascontiguousarray(golden.observations, np.float32),
-        "outputs": np.ascontiguousarray(golden.outputs, np.float64),
-        "actions": np.ascontiguousarray(golden.actions),
-    }
-    return bytes_from_tensors(tensors)
-
-
-def _golden_from_bytes(data: bytes, policy: Policy) -> Golden:
-    try:
-        tensors = tensors_from_bytes(data)
-    except (SafetensorError, KeyError) as error:
-        raise ValueError(f"{GOLDEN} is not a safetensors file ({error})") from error
-    found = {name: (tensor.dtype.name, tensor.shape) for name, tensor in tensors.items()}
-    rows = tensors["observations"].shape[:1] if "observations" in tensors else ()
-    width = policy.layers[-1].width
-    wanted = {
-        "observations": ("float32", (*rows, policy.observation.size)),
-        "outputs": ("float64", (*rows, width)),
-        "actions": ("int64", rows) if policy.action.discrete else ("float32", (*rows, width)),
-    }
-    if found != wanted or rows == (0,) or not rows:
-        raise ValueError(f"{GOLDEN} holds {found}, but this policy needs {wanted}")
-    if not all(np.isfinite(tensor).all() for tensor in tensors.values()):
-        raise ValueError(f"{GOLDEN} holds a NaN or infinity")
-    return Golden(tensors["observations"], tensors["outputs"], tensors["actions"])
-
-
-def bytes_from_parity(records: Sequence[Parity]) -> bytes:
-    """The parity report's file."""
-    return canonical_json({"backends": [record.to_json() for record in records]})
-
-
-def _parity_from_bytes(data: bytes) -> tuple[Parity, ...]:
-    fields = fields_from_json(data, PARITY)
-    records = fields.take("backends")
-    fields.finish()
-    if not isinstance(records, list):
-        raise ValueError(f"{PARITY}: 'backends' is not a list")
-    return tuple(Parity.from_json(record) for record in records)

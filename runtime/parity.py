@@ -1,53 +1,34 @@
-"""Does a backend compute what the reference computes? Measured, with a tolerance that is measured.
+"""Does a backend compute what the reference computes? Compared with golden vectors.
 
-The reference is NumPy in float64. Other backends compute in float32, where every operation rounds,
-and each adds in an order of its own. How far that leads depends on the weights and on the
-observation: one fixed tolerance is too strict for large inputs or blind for small ones, and a
-worst-case bound is a thousand times too wide for a layer of 128. So the yardstick is float32
-itself: `rounding_bound` runs the same network in float32 several times, with random orders of
-addition and random last bits, and grants `MARGIN` times the largest error seen. Half precision and
-TF32 err thousands of times more than float32 and do not pass.
+Every observation is given alone and in one batch, because these may take different paths, through
+both ways to act. The tolerances are in the vectors; see `dspctl.runtime.rounding` for how they are
+measured.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.errors import ObservationInvalid
+from dspctl.runtime.golden import Golden, golden_from_policy
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.rounding import rounding_bound
 from dspctl.runtime.runner import Runner
 from dspctl.runtime.strict_json import Fields
 
-UNIT_ROUNDOFF = 2.0**-24
-"""Relative error of one float32 operation."""
+__all__ = [
+    "Golden",
+    "Parity",
+    "golden_from_policy",
+    "measure_parity",
+    "rounding_bound",
+]
 
-MARGIN = 16.0
-"""How much worse than the yardstick a backend may be, on the same observation."""
-
-RUNS = 8
-"""Random float32 runs that make the yardstick."""
-
-TANH_ERROR = 1e-6
-"""Absolute error granted to a float32 tanh; ONNX Runtime's polynomial is off by up to 3.3e-7."""
-
-TIE = 1e-5
-"""Logits closer than this may be ranked either way."""
-
-
-@dataclass(frozen=True, eq=False)
-class Golden:
-    """Observations with the reference's answers.
-
-    Attributes:
-        observations: float32 [n, obs_dim], raw.
-        outputs: float64 [n, out].
-        actions: int64 [n], or float32 [n, action_dim].
-    """
-
-    observations: NDArray[np.float32]
-    outputs: NDArray[np.float64]
-    actions: NDArray[Any]
+_UNTOUCHED = -123456.0
+"""What a buffer holds before a call. An int32 and a float32; no action of an environment."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +44,11 @@ class Parity:
         largest_bound_share: the largest ratio of an output error to its `rounding_bound`.
         disagreements: observations whose action differs by more than rounding explains. A
             discrete action counts when its reference logit is below the best one by more than
-            `TIE` and by more than the rounding of the two.
+            `TIE` and by more than the rounding of the two; the guard's answer, unless it is
+            exactly the safe action, or in mode ``hold`` nothing.
         ties: observations on which another discrete action was chosen and did not count.
+        invalid: how many of the observations were invalid.
+        wrong_statuses: observations of which another status was reported.
     """
 
     backend: str
@@ -74,18 +58,23 @@ class Parity:
     largest_bound_share: float
     disagreements: int
     ties: int
+    invalid: int = 0
+    wrong_statuses: int = 0
 
     @property
     def passed(self) -> bool:
-        """True when every output is within its bound and no action disagrees."""
-        return self.largest_bound_share <= 1.0 and self.disagreements == 0
+        """True when every output is within its bound, and no action and no status disagrees."""
+        return (
+            self.largest_bound_share <= 1.0 and self.disagreements == 0 and self.wrong_statuses == 0
+        )
 
     def __str__(self) -> str:
         return (
-            f"{self.backend}: over {self.observations} observations the largest output error is "
-            f"{self.largest_output_error:.3g} ({self.largest_bound_share:.3g} of what rounding "
-            f"allows), the largest action error {self.largest_action_error:.3g} of the range, "
-            f"and {self.disagreements} actions disagree"
+            f"{self.backend}: over {self.observations} observations, {self.invalid} of them "
+            f"invalid, the largest output error is {self.largest_output_error:.3g} "
+            f"({self.largest_bound_share:.3g} of what rounding allows), the largest action error "
+            f"{self.largest_action_error:.3g} of the range, {self.disagreements} actions and "
+            f"{self.wrong_statuses} statuses disagree"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -104,17 +93,11 @@ class Parity:
             largest_bound_share=fields.number("largest_bound_share"),
             disagreements=fields.integer("disagreements"),
             ties=fields.integer("ties"),
+            invalid=fields.integer("invalid"),
+            wrong_statuses=fields.integer("wrong_statuses"),
         )
         fields.finish()
         return parity
-
-
-def golden_from_policy(policy: Policy, observations: NDArray[np.float32]) -> Golden:
-    """The reference's answers to *observations*, float32 [n, obs_dim]."""
-    outputs = np.asarray(policy.outputs(observations.astype(np.float64)), np.float64)
-    actions = policy.action.apply(outputs)
-    kind = np.int64 if policy.action.discrete else np.float32
-    return Golden(observations, outputs, actions.astype(kind))
 
 
 def measure_parity(runner: Runner, golden: Golden) -> Parity:
@@ -123,119 +106,106 @@ def measure_parity(runner: Runner, golden: Golden) -> Parity:
     Errors that are not numbers count as infinite.
     """
     policy, observations = runner.policy, golden.observations
-    bound = rounding_bound(policy, observations)
+    rows = len(observations)
     outputs = [
         runner.outputs(observations),
         np.stack([runner.outputs(row) for row in observations]),
     ]
-    actions = [runner(observations), np.stack([runner(row) for row in observations])]
     errors = [_finite(np.abs(each - golden.outputs)) for each in outputs]
-    share = max(float(_finite(each / bound).max()) for each in errors)
-    action_error = 0.0
-    disagree, tie = np.zeros(len(bound), bool), np.zeros(len(bound), bool)
-    for each in actions:
-        if policy.action.discrete:
-            wrong, tied = _compare_choices(policy, golden, each, bound)
-            tie |= tied
-        else:
-            error = _finite(np.abs(each.astype(np.float64) - golden.actions))
-            action_error = max(action_error, float((error / _action_range(policy)).max()))
-            wrong = np.any(error > _action_bound(policy, golden, bound), axis=1)
-        disagree |= wrong
+    action_error, wrong_status = 0.0, np.zeros(rows, bool)
+    disagree, tie = np.zeros(rows, bool), np.zeros(rows, bool)
+    for at, actions, status in _answers(runner, golden):
+        wrong_status[at] |= status != golden.status[at]
+        guarded = (golden.status[at] != 0) & (not policy.guard.repairs)
+        expected = _as_written(golden.actions[at], golden.status[at], policy)
+        exact = (actions == expected).reshape(len(at), -1).all(axis=1)
+        found = _compare(policy, golden, at, actions)
+        disagree[at] |= np.where(guarded, ~exact, found.wrong)
+        tie[at] |= found.tied & ~guarded
+        action_error = max(action_error, float(found.error[~guarded].max(initial=0.0)))
     return Parity(
         backend=runner.backend,
-        observations=len(observations),
+        observations=rows,
         largest_output_error=max(float(each.max()) for each in errors),
         largest_action_error=action_error,
-        largest_bound_share=share,
+        largest_bound_share=max(
+            float(_finite(each / golden.output_bound[:, None]).max()) for each in errors
+        ),
         disagreements=int(disagree.sum()),
         ties=int(tie.sum()),
+        invalid=int(np.count_nonzero(golden.status)),
+        wrong_statuses=int(wrong_status.sum()),
     )
 
 
-def rounding_bound(policy: Policy, observations: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What rounding to float32 explains, for every observation.
+def _answers(
+    runner: Runner, golden: Golden
+) -> Iterator[tuple[NDArray[np.int64], NDArray[Any], NDArray[Any]]]:
+    """Which rows were given, the actions, and the statuses; for each of the four ways to act."""
+    policy, rows = runner.policy, golden.observations
+    everything = np.arange(len(rows))
+    batch = np.full(golden.actions.shape, _UNTOUCHED, golden.actions.dtype)
+    of_batch = np.asarray(runner.act(rows, batch))
+    yield everything, batch, of_batch
+    single = np.full(golden.actions.shape, _UNTOUCHED, golden.actions.dtype)
+    buffers = single[:, None] if policy.action.discrete else single
+    of_each = np.array([runner.act(row, buffer) for row, buffer in zip(rows, buffers, strict=True)])
+    yield everything, single, of_each
+    # A call has no status to report, and raises for what is invalid.
+    at = everything if policy.guard.repairs else np.flatnonzero(golden.status == 0)
+    if at.size:
+        yield at, _called(runner, rows[at], single[at]), golden.status[at]
+        alone = [_called(runner, rows[index], single[index]) for index in at]
+        yield at, np.stack(alone), golden.status[at]
 
-    Args:
-        policy: what is computed.
-        observations: float32 [n, obs_dim], raw.
 
-    Returns:
-        float64 [n, 1], positive; one value for all outputs of an observation.
+def _called(runner: Runner, observation: NDArray[Any], like: NDArray[Any]) -> NDArray[Any]:
+    """What a call answers; where it raises although it must not, an action that never agrees."""
+    try:
+        return np.asarray(runner(observation))
+    except ObservationInvalid:
+        return np.full_like(like, _UNTOUCHED)
+
+
+def _as_written(actions: NDArray[Any], status: NDArray[np.uint8], policy: Policy) -> NDArray[Any]:
+    """What is in the caller's buffer afterwards: in mode ``hold``, what was there."""
+    if policy.guard.on_invalid != "hold":
+        return actions
+    written = actions.copy()
+    written[status != 0] = _UNTOUCHED
+    return written
+
+
+class _Compared(NamedTuple):
+    """Per observation: a wrong action, another but equally good one, the error's share of the
+    action's range; the guard's answers are not told apart.
     """
-    exact = policy.outputs(observations.astype(np.float64))
-    largest = np.abs(exact).max(axis=1, keepdims=True)
-    bound = MARGIN * UNIT_ROUNDOFF * np.maximum(1.0, largest)
-    rng = np.random.default_rng(0)
-    for _ in range(RUNS):
-        with np.errstate(over="ignore", invalid="ignore"):
-            error = np.abs(_float32_outputs(policy, observations, rng) - exact)
-        # Where float32 overflows there is no telling right from wrong: nothing extra is granted.
-        error = np.where(np.isfinite(error), error, 0.0).max(axis=1, keepdims=True)
-        bound = np.maximum(bound, MARGIN * error)
-    return np.asarray(bound, np.float64)
+
+    wrong: NDArray[np.bool_]
+    tied: NDArray[np.bool_]
+    error: NDArray[np.float64]
 
 
-def _float32_outputs(
-    policy: Policy, observations: NDArray[np.float32], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """The outputs in float32: sums in a random order, weights and tanh a little wrong."""
-    x = observations[:, policy.inputs]
-    if policy.normalizer is not None:
-        x = np.asarray(policy.normalizer.apply(x), np.float32)
-    columns = rng.permutation(x.shape[1])
-    x = x[:, columns]
-    for index, layer in enumerate(policy.layers):
-        last = index == len(policy.layers) - 1
-        rows = np.arange(layer.width) if last else rng.permutation(layer.width)
-        weight = np.where(layer.kept[:, None], layer.weight, 0.0)
-        # A layer of one or two units has no other order; a weight off by one unit in the last
-        # place stands for the rounding of its product (Parker's Monte Carlo arithmetic).
-        weight = weight * (1 + 2 * UNIT_ROUNDOFF * rng.choice([-1.0, 1.0], weight.shape))
-        weight = weight.astype(np.float32)
-        x = x @ weight[rows][:, columns].T
-        if layer.bias is not None:
-            x = x + np.where(layer.kept, layer.bias, 0.0).astype(np.float32)[rows]
-        if layer.activation == "tanh":
-            noise = rng.uniform(-TANH_ERROR, TANH_ERROR, x.shape).astype(np.float32)
-            x = np.tanh(x) + noise * layer.kept[rows]
-        elif layer.activation == "relu":
-            x = np.maximum(x, 0)
-        columns = rows
-    return x
-
-
-def _compare_choices(
-    policy: Policy, golden: Golden, actions: NDArray[Any], bound: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Per observation: a wrong choice, and a different but equally good one."""
+def _compare(
+    policy: Policy, golden: Golden, at: NDArray[np.int64], actions: NDArray[Any]
+) -> _Compared:
+    if golden.action_bound is not None:
+        error = _finite(np.abs(actions.astype(np.float64) - golden.actions[at]))
+        wrong = np.any(error > golden.action_bound[at], axis=1)
+        return _Compared(wrong, np.zeros_like(wrong), (error / _action_range(policy)).max(axis=1))
     choice = actions.astype(np.int64) - policy.action.start
-    best = golden.actions - policy.action.start
-    width = golden.outputs.shape[1]
-    valid = (choice >= 0) & (choice < width)
-    row, choice = np.arange(len(choice)), np.where(valid, choice, 0)
-    gap = golden.outputs[row, best] - golden.outputs[row, choice]
-    allowed = np.maximum(TIE, 2 * bound[:, 0])
-    wrong = ~valid | ~(gap <= allowed)
-    return wrong, ~wrong & (choice != best)
+    best = golden.actions[at] - policy.action.start
+    exists = (choice >= 0) & (choice < golden.outputs.shape[1])
+    choice = np.where(exists, choice, 0)
+    gap = golden.outputs[at, best] - golden.outputs[at, choice]
+    allowed = np.zeros(len(at)) if golden.tie_gap is None else golden.tie_gap[at]
+    wrong = ~exists | ~(gap <= allowed)
+    return _Compared(wrong, ~wrong & (choice != best), np.zeros(len(at)))
 
 
 def _action_range(policy: Policy) -> NDArray[np.float64]:
     spread = policy.action.high.astype(np.float64) - policy.action.low.astype(np.float64)
     return np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
-
-
-def _action_bound(
-    policy: Policy, golden: Golden, bound: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Largest error of a continuous action, float64 [n, action_dim]; clipping adds none."""
-    rounding = UNIT_ROUNDOFF * np.abs(golden.actions.astype(np.float64))
-    if policy.action.kind == "clip":
-        return bound + rounding
-    low, high = policy.action.low.astype(np.float64), policy.action.high.astype(np.float64)
-    if policy.action.kind == "tanh_unscale":
-        bound = bound + TANH_ERROR
-    return bound * (high - low) / 2 + 8 * UNIT_ROUNDOFF * (np.abs(low) + np.abs(high))
 
 
 def _finite(errors: NDArray[Any]) -> NDArray[np.float64]:

@@ -6,7 +6,7 @@ no program that runs one has to remember anything else.
 
 The evaluation order, which every backend reproduces::
 
-    x = observation[inputs]
+    x = guard(float32(observation))[inputs]             # see `dspctl.runtime.guard`
     x = clip((x - mean) * scale, -clip, +clip)          # only where there is a normaliser
     h = activation(weight @ h + bias) * mask            # layer by layer, DSP Eq 8
     action = rule(h)
@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.errors import ObservationShape, PolicyFormat, PolicyShape
+from dspctl.runtime.guard import Guard, default_guard, why_unsafe
 from dspctl.runtime.parts import (
     ACTION_KINDS,
     ACTIVATIONS,
@@ -42,11 +43,16 @@ __all__ = [
     "Activation",
     "Counts",
     "FloatArray",
+    "Guard",
     "Layer",
     "Normalizer",
     "ObservationSpec",
     "Policy",
 ]
+
+
+# A policy that is given no guard makes one out of its other fields, so the field is never None.
+_MADE_FROM_THE_OTHERS: Any = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +91,7 @@ class Policy:
         inputs: int64 [inputs], the observation features that the network reads, ascending.
         normalizer: statistics over those inputs, or None.
         lineage: where it came from: method, seed, steps, tool version (JSON values only).
+        guard: what is done with observations that cannot be trusted; `default_guard` if not given.
     """
 
     environment: str
@@ -94,6 +101,7 @@ class Policy:
     inputs: NDArray[np.int64]
     normalizer: Normalizer | None = None
     lineage: dict[str, Any] = field(default_factory=dict)
+    guard: Guard = _MADE_FROM_THE_OTHERS
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -133,6 +141,21 @@ class Policy:
             raise PolicyShape(
                 f"{width} outputs for {self.action.low.size} action bounds: export the policy again"
             )
+        if self.action.discrete and self.action.start + width > 2**31:
+            raise PolicyFormat(
+                f"the last discrete action {self.action.start + width - 1} does not fit int32"
+            )
+        if self.guard is _MADE_FROM_THE_OTHERS:
+            guard = default_guard(self.observation.size, self.action)
+            object.__setattr__(self, "guard", guard)  # as dataclasses do in a frozen class
+        if self.guard.low.size != self.observation.size:
+            raise PolicyShape(
+                f"a guard of {self.guard.low.size} features for observations of "
+                f"{self.observation.size}: export the policy again"
+            )
+        reason = why_unsafe(self.guard.safe_action, self.action, width)
+        if reason is not None:
+            raise PolicyFormat(f"the safe action cannot be used, {reason}: export the policy again")
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
@@ -160,7 +183,7 @@ class Policy:
         )
 
     def outputs(self, observation: FloatArray) -> FloatArray:
-        """Raw network outputs (logits or means) before the action rule.
+        """Raw network outputs (logits or means) before the action rule, without the guard.
 
         Args:
             observation: float [..., obs_dim], raw; its dtype is the precision of the arithmetic.
@@ -193,7 +216,10 @@ class Policy:
         return h
 
     def act(self, observation: FloatArray) -> NDArray[Any]:
-        """Action for raw observations [..., obs_dim], in the observation's precision."""
+        """Action for raw observations [..., obs_dim], in their precision, without the guard.
+
+        For training, evaluation and proofs; a `dspctl.runtime.Runner` looks at the guard.
+        """
         return self.action.apply(self.outputs(observation))
 
     def astype(self, dtype: type[np.floating[Any]]) -> "Policy":

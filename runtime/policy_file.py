@@ -23,6 +23,7 @@ from dspctl.errors import (
     PolicyTruncated,
 )
 from dspctl.runtime.files import check_output, write_bytes
+from dspctl.runtime.guard import Guard, OnInvalid
 from dspctl.runtime.policy import (
     ACTION_KINDS,
     ActionKind,
@@ -70,6 +71,9 @@ def bytes_from_policy(policy: Policy) -> bytes:
         "observation.low": _float32(policy.observation.low),
         "observation.high": _float32(policy.observation.high),
         "inputs": policy.inputs.astype(np.int64),
+        "guard.low": _float32(policy.guard.low),
+        "guard.high": _float32(policy.guard.high),
+        "guard.safe_action": np.ascontiguousarray(policy.guard.safe_action),
     }
     if policy.normalizer is not None:
         tensors["normalizer.mean"] = _float32(policy.normalizer.mean)
@@ -91,6 +95,7 @@ def bytes_from_policy(policy: Policy) -> bytes:
         "activations": [layer.activation for layer in policy.layers],
         "normalizer_clip": None if clip is None else float(clip),
         "action": {"kind": policy.action.kind, "start": int(policy.action.start)},
+        "on_invalid": policy.guard.on_invalid,
         "lineage": policy.lineage,
     }
     try:
@@ -233,6 +238,13 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
     bounds = {}
     if kind != "argmax" and kind in ACTION_KINDS:  # ActionRule refuses an unknown one
         bounds = {end: take(f"action.{end}", np.float32) for end in ("low", "high")}
+    action = ActionRule(cast(ActionKind, kind), start=start, **bounds)
+    guard = Guard(
+        low=take("guard.low", np.float32),
+        high=take("guard.high", np.float32),
+        safe_action=take("guard.safe_action", np.int64 if action.discrete else np.float32),
+        on_invalid=cast(OnInvalid, meta.text("on_invalid")),  # Guard refuses any other
+    )
     policy = Policy(
         environment=meta.text("environment"),
         observation=observation,
@@ -240,10 +252,11 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
             take_layer(index, activation)
             for index, activation in enumerate(meta.texts("activations"))
         ),
-        action=ActionRule(cast(ActionKind, kind), start=start, **bounds),
+        action=action,
         inputs=take("inputs", np.int64),
         normalizer=normalizer,
         lineage=meta.entries("lineage"),
+        guard=guard,
     )
     meta.finish()
     if left:

@@ -50,6 +50,13 @@ class Fields:
             raise self._wrong(key, "an integer", value)
         return value
 
+    def boolean(self, key: str) -> bool:
+        """``true`` or ``false``; 0 and 1 are neither."""
+        value = self.take(key)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false", value)
+        return value
+
     def number(self, key: str) -> float:
         """A finite number."""
         value = self.take(key)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem
+from dspctl.runtime import Runner
 from dspctl.trainer.environments import describe, make
 
 # Training draws its environment seeds below 1e9, so no evaluation episode was ever trained on.
@@ -31,6 +32,7 @@ class Evaluation:
         ci_high: upper end.
         returns: every episode's return, in the order of the seeds.
         lengths: every episode's length in steps.
+        invalid: observations that the policy's guard found invalid; 0 where no runner acted.
     """
 
     environment: str
@@ -42,6 +44,7 @@ class Evaluation:
     ci_high: float
     returns: tuple[float, ...]
     lengths: tuple[int, ...]
+    invalid: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
@@ -49,7 +52,7 @@ class Evaluation:
 
 
 def evaluate(
-    act: Callable[[NDArray[np.float32]], NDArray[Any]],
+    act: Runner | Callable[[NDArray[np.float32]], NDArray[Any]],
     environment: str,
     *,
     episodes: int = 100,
@@ -60,8 +63,9 @@ def evaluate(
     """Run *episodes* episodes to their end and summarise their returns.
 
     Args:
-        act: from raw observations float32 [batch, obs_dim] to environment actions; a `Runner` or
-            ``policy.act``.
+        act: from raw observations float32 [batch, obs_dim] to environment actions, such as
+            ``policy.act``; or a `Runner`, which then does with an invalid observation what its
+            policy's guard says, and in mode ``hold`` repeats the episode's last action.
         environment: gymnasium id.
         episodes: how many.
         seed: seed of the first episode.
@@ -83,11 +87,12 @@ def evaluate(
         [np.asarray(lane.reset(seed=seed + k)[0], np.float32) for k, lane in enumerate(lanes)]
     )
     started, finished = len(lanes), 0
+    loops = _Loops(act, len(lanes)) if isinstance(act, Runner) else None
     try:
         while running:
             if record is not None:
                 record.append(current.copy())
-            actions = act(current)
+            actions = act(current) if loops is None else loops.act(current)
             still = []
             for row, episode in enumerate(running):
                 lane = lanes[row]
@@ -101,6 +106,8 @@ def evaluate(
                     if started == episodes:
                         continue  # no episode is left for this lane
                     observation, _ = lane.reset(seed=seed + started)
+                    if loops is not None:
+                        loops.restart(row)
                     running[row] = started
                     started += 1
                 current[row] = observation
@@ -111,6 +118,8 @@ def evaluate(
                 lanes = [lanes[row] for row in still]
                 running = [running[row] for row in still]
                 current = current[still]
+                if loops is not None:
+                    loops.keep(still)
     finally:
         for lane in lanes:
             lane.close()
@@ -125,7 +134,33 @@ def evaluate(
         ci_high=high,
         returns=tuple(returns.tolist()),
         lengths=tuple(int(length) for length in lengths),
+        invalid=0 if loops is None else loops.invalid,
     )
+
+
+class _Loops:
+    """A runner in several control loops at once, each with its own last action.
+
+    Args:
+        runner: what acts.
+        rows: how many loops.
+    """
+
+    def __init__(self, runner: Runner, rows: int) -> None:
+        self._runner, guard = runner, runner.policy.guard
+        self._safe = guard.safe_action[0] if runner.policy.action.discrete else guard.safe_action
+        self._actions = np.repeat(np.asarray(self._safe)[None], rows, axis=0)
+        self.invalid = 0
+
+    def act(self, observations: NDArray[np.float32]) -> NDArray[Any]:
+        self.invalid += int(np.count_nonzero(self._runner.act(observations, self._actions)))
+        return self._actions.copy()
+
+    def restart(self, row: int) -> None:
+        self._actions[row] = self._safe
+
+    def keep(self, rows: list[int]) -> None:
+        self._actions = self._actions[rows]
 
 
 def _bootstrap_mean(values: NDArray[np.float64]) -> tuple[float, float]:

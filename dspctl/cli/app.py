@@ -10,7 +10,19 @@ import typer
 from typer.core import TyperGroup
 
 from dspctl import __version__
-from dspctl.cli import bench, compact, demo, doctor, evaluate, export, inspect, show, train
+from dspctl.cli import (
+    bench,
+    compact,
+    demo,
+    doctor,
+    engine,
+    evaluate,
+    export,
+    inspect,
+    show,
+    train,
+    verify,
+)
 from dspctl.errors import DspctlError
 
 EXIT_ERROR = 2
@@ -75,7 +87,9 @@ app.command("demo")(demo.demo)
 app.command("train")(train.train)
 app.command("compact")(compact.compact)
 app.command("export")(export.export)
+app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
 app.command("eval")(evaluate.evaluate)
 app.command("inspect")(inspect.inspect)
 app.command("doctor")(doctor.doctor)
+app.add_typer(engine.app, name="engine")

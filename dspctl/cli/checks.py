@@ -4,19 +4,21 @@ A check runs in a process of its own, because a library built for another machin
 process rather than raise. It imports what it tries inside the function.
 """
 
-import ctypes
 import os
 import platform
-import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-_COMPILERS = ("cc", "gcc", "clang")
-_C_SOURCE = "float twice(float x) { return 2.0f * x; }\n"
+from dspctl.cli.native_checks import (
+    compiler,
+    qemu_aarch64,
+    qemu_system_arm,
+    tensorrt,
+    tensorrt_rtx,
+    zig,
+)
 
 
 class Check(NamedTuple):
@@ -130,6 +132,18 @@ def _onnx() -> str:
     return f"onnx {onnx.__version__}, ONNX Runtime {onnxruntime.__version__}, one inference"
 
 
+def _gpu() -> str:
+    from dspctl.runtime.cuda import Cuda
+
+    cuda = Cuda()
+    try:
+        capability = cuda.compute_capability
+        cuda.wait(cuda.stream())
+    finally:
+        cuda.close()
+    return f"compute capability {capability}, one stream"
+
+
 def _matplotlib() -> str:
     import io
 
@@ -144,23 +158,8 @@ def _matplotlib() -> str:
     return f"{matplotlib.__version__}, one picture"
 
 
-def _compiler() -> str:
-    compiler = next((found for name in _COMPILERS if (found := shutil.which(name))), None)
-    if compiler is None:
-        raise FileNotFoundError(f"none of {', '.join(_COMPILERS)} is on the PATH")
-    with tempfile.TemporaryDirectory() as folder:
-        source, library = Path(folder, "check.c"), Path(folder, "check.so")
-        source.write_text(_C_SOURCE)
-        command = [compiler, "-O2", "-shared", "-fPIC", str(source), "-o", str(library)]
-        subprocess.run(command, check=True, capture_output=True)
-        twice = ctypes.CDLL(str(library)).twice
-        twice.argtypes, twice.restype = [ctypes.c_float], ctypes.c_float
-        if twice(1.5) != 3.0:
-            raise ArithmeticError("a compiled function came out wrong")
-    version = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True)
-    return f"{version.stdout.splitlines()[0]}, compiled and called"
-
-
+_LIBNVINFER = "apt-get install python3-libnvinfer"
+_QEMU_ARM = "apt-get install qemu-system-arm"
 _TRAIN = "pip install 'dspctl[train]'"
 
 CHECKS: tuple[Check, ...] = (
@@ -175,7 +174,13 @@ CHECKS: tuple[Check, ...] = (
     Check("envpool", "faster training", "pip install 'dspctl[envpool]'", _envpool),
     Check("onnx", "export, fast backends", "pip install 'dspctl[export]'", _onnx),
     Check("matplotlib", "pictures", "pip install 'dspctl[bench]'", _matplotlib),
-    Check("C compiler", "packages built from source", "apt-get install gcc", _compiler),
+    Check("C compiler", "export --target cpu", "apt-get install gcc libc6-dev", compiler),
+    Check("zig", "export to other machines", "pip install 'dspctl[native]'", zig),
+    Check("qemu-aarch64", "parity of aarch64 code", "apt-get install qemu-user", qemu_aarch64),
+    Check("qemu-system-arm", "tests of Cortex-M code", _QEMU_ARM, qemu_system_arm),
+    Check("tensorrt-rtx", "export --target rtx", "pip install 'dspctl[rtx]'", tensorrt_rtx),
+    Check("tensorrt", "engines on a Jetson", _LIBNVINFER, tensorrt),
+    Check("NVIDIA GPU", "running TensorRT plans", "pip install 'dspctl[tensorrt]'", _gpu),
 )
 
 

@@ -13,6 +13,7 @@ import typer
 from dspctl.cli import bench, demo_report, show
 from dspctl.cli.demo_report import ENVIRONMENT, PRUNED, UNPRUNED, Contender
 from dspctl.cli.evaluate import play
+from dspctl.cli.subjects import runnable_here
 from dspctl.errors import MissingExtra, OutputExists
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ def demo(
 
     Takes a minute or two. Everything it makes stays in the output folder, pictures included.
     """
+    from dspctl.benchmarks.native.command import call_medians
     from dspctl.runtime.files import write_json
     from dspctl.trainer import recipe
 
@@ -70,20 +72,21 @@ def demo(
         seconds=seconds,
         observations=contenders[PRUNED].run.observations(),
     )
+    calls_ns = call_medians({label: one.bundle for label, one in contenders.items()})
     pictures = demo_report.draw_pictures(contenders, result, output)
-    summary = demo_report.summary_json(contenders, output / "bench.json", pictures, seed)
+    summary = demo_report.summary_json(contenders, output / "bench.json", pictures, seed, calls_ns)
     write_json(output / "summary.json", summary)
     if as_json:
         show.result_json(summary)
         return
-    demo_report.draw_table(contenders, result)
+    demo_report.draw_table(contenders, result, calls_ns)
     show.stdout().print(f"pictures and files: {output}/  (start with {output}/demo.png)")
     show.next_command(f"dspctl inspect {contenders[PRUNED].bundle}", "what would go to a vehicle")
 
 
 def _check_packages() -> None:
     """Say now, not after minutes of training, that something to export or draw with is missing."""
-    for package in ("onnx", "onnxruntime", "matplotlib"):
+    for package in ("onnx", "onnxruntime", "jinja2", "elftools", "matplotlib"):
         if find_spec(package) is None:
             raise MissingExtra(package, "all", "the demo")
 
@@ -112,7 +115,6 @@ def _contender(label: str, config: "TrainConfig", folder: Path, episodes: int) -
     """Train, compact, export and evaluate one policy."""
     from dspctl import trainer
     from dspctl.compactor import compact
-    from dspctl.exporter import export
     from dspctl.runtime import load, save_policy
 
     with show.training_bar(f"{label}: training") as on_progress:
@@ -121,6 +123,6 @@ def _contender(label: str, config: "TrainConfig", folder: Path, episodes: int) -
     observations = run.observations()
     compaction = compact(run.policy(), observations=observations)
     save_policy(compaction.policy, folder / "policy.safetensors")
-    bundle = export(compaction.policy, "cpu", folder / "bundle", observations=observations).path
+    bundle = runnable_here(compaction.policy, observations, folder / "bundle")
     with load(bundle) as runner:
         return Contender(run, compaction, bundle, play(runner, episodes))

@@ -60,7 +60,9 @@ def _weights(contenders: dict[str, Contender]) -> dict[str, Any]:
     }
 
 
-def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
+def draw_table(
+    contenders: dict[str, Contender], result: "BenchResult", calls_ns: dict[str, float]
+) -> None:
     """Print both policies side by side."""
     before, after = contenders[UNPRUNED], contenders[PRUNED]
     one, two = before.compaction.after, after.compaction.after
@@ -90,6 +92,9 @@ def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
                 _ratio(result, "latency_p50", backend),
             )
         )
+    if calls_ns:
+        pair = [calls_ns[label] for label in (UNPRUNED, PRUNED)]
+        rows.append(("latency, C from C", *map(show.latency, pair), show.times(pair[0] / pair[1])))
     for backend in dict.fromkeys(memory.backend for memory in result.memory):
         found = [result.memory_of(label, backend) for label in contenders]
         peaks = [None if x is None else x.median("peak_rss_bytes") for x in found]
@@ -121,7 +126,11 @@ def _ratio(result: "BenchResult", quantity: str, backend: str | None = None) -> 
 
 
 def summary_json(
-    contenders: dict[str, Contender], result: Path, pictures: list[Path], seed: int
+    contenders: dict[str, Contender],
+    result: Path,
+    pictures: list[Path],
+    seed: int,
+    calls_ns: dict[str, float],
 ) -> dict[str, Any]:
     """The demo's figures as JSON values."""
     return {
@@ -141,6 +150,7 @@ def summary_json(
             }
             for label, one in contenders.items()
         },
+        "c_call_p50_ns": calls_ns,
         "bench": json.loads(result.read_text()),
         "pictures": [picture.name for picture in pictures],
     }

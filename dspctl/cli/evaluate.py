@@ -70,4 +70,5 @@ def _summary(result: "Evaluation", backend: str) -> dict[str, str]:
         "deviation": f"{show.number(result.std)} over {result.episodes} episodes",
         "range": f"{show.number(min(result.returns))} to {show.number(max(result.returns))}",
         "length": f"{sum(lengths) / len(lengths):.1f} steps on average",
+        **({"invalid": f"{result.invalid} observations"} if result.invalid else {}),
     }

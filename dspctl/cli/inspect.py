@@ -12,6 +12,7 @@ from dspctl.cli.subjects import Kind, kind_of
 
 if TYPE_CHECKING:
     from dspctl.runtime import Layer, Policy
+    from dspctl.runtime.artefacts import Artefact
     from dspctl.runtime.bundle import Bundle
     from dspctl.trainer import Run
 
@@ -45,7 +46,7 @@ def inspect(
         bundle = open_bundle(subject)
         found |= {
             "manifest": bundle.manifest.to_json(),
-            "parity": [parity.to_json() for parity in bundle.parity],
+            "artefacts": [artefact.to_json() for artefact in bundle.artefacts],
             "policy": policy_json(bundle.policy),
         }
         draw = partial(_draw_bundle, bundle)
@@ -145,11 +146,18 @@ def _draw_bundle(bundle: "Bundle") -> None:
         bundle.policy,
         str(bundle.path),
         {
-            "target": manifest.target,
-            "name": manifest.name,
+            "name": f"{manifest.name}, version {manifest.version}",
+            "targets": ", ".join(manifest.targets),
+            "rate": "not stated"
+            if manifest.observation.rate_hz is None
+            else f"{manifest.observation.rate_hz:g} Hz",
+            "invalid observations": f"{manifest.observation.on_invalid}, safe action "
+            + ", ".join(f"{value:g}" for value in manifest.action.safe_action),
+            "made": manifest.created or "not stated",
             "written by": f"dspctl {manifest.dspctl}"
             + "".join(f", {name} {version}" for name, version in manifest.tools.items()),
-            **{f"parity: {parity.backend}": _parity(parity) for parity in bundle.parity},
+            **{f"native: {name}": build.compiler for name, build in manifest.builds.items()},
+            **{f"parity: {each.name}": _parity(each) for each in bundle.artefacts},
         },
     )
     rows = [
@@ -159,11 +167,12 @@ def _draw_bundle(bundle: "Bundle") -> None:
     show.table("Files, all as exported", ("file", "size", "sha256 begins"), rows)
 
 
-def _parity(parity: Any) -> str:
-    return (
-        f"output error at most {parity.largest_output_error:.1e} over "
-        f"{show.count(parity.observations)} observations, {parity.disagreements} actions differ"
-    )
+def _parity(artefact: "Artefact") -> str:
+    if artefact.passed is None:
+        return f"not run at export: {artefact.note}"
+    error = artefact.figures.get("largest_output_error", 0.0)
+    verdict = "" if artefact.passed else "outside its tolerance: "
+    return f"{verdict}output error at most {error:.1e}; {artefact.note}"
 
 
 def _action(policy: "Policy") -> str:

@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dspctl.cli import show
-from dspctl.errors import EnvironmentProblem, MissingExtra, PolicyNotFound
+from dspctl.errors import (
+    EnvironmentProblem,
+    MissingExtra,
+    NativeBuildProblem,
+    PolicyNotFound,
+    UnknownTarget,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -95,16 +101,28 @@ def runnable(path: Path) -> Iterator[Path]:
         yield path
         return
     from dspctl.compactor import compact
-    from dspctl.exporter import export
-    from dspctl.runtime import save_policy
 
     policy, observations = source_of(path)
     compacted = compact(policy, observations=observations).policy
     with tempfile.TemporaryDirectory(prefix="dspctl-") as folder:
-        here = Path(folder, path.name or "run")
+        yield runnable_here(compacted, observations, Path(folder, path.name or "run"))
+
+
+def runnable_here(policy: "Policy", observations: "NDArray[Any] | None", where: Path) -> Path:
+    """A bundle at *where* with every backend that this machine can have.
+
+    Without a compiler it holds no native code; without the packages for exporting it is a policy
+    file. Either is said.
+    """
+    from dspctl.exporter import export
+    from dspctl.runtime import save_policy
+
+    try:
         try:
-            ready = export(compacted, "cpu", here, observations=observations).path
-        except MissingExtra as error:
-            show.note(f"{path} runs with NumPy alone: {error}")
-            ready = save_policy(compacted, here.with_name(f"{here.name}.safetensors"))
-        yield ready
+            return export(policy, "cpu", where, observations=observations).path
+        except (NativeBuildProblem, UnknownTarget) as error:
+            show.note(f"there is no native code to run: {error}")
+            return export(policy, "onnx", where, observations=observations).path
+    except MissingExtra as error:
+        show.note(f"the policy runs with NumPy alone: {error}")
+        return save_policy(policy, where.with_name(f"{where.name}.safetensors"))

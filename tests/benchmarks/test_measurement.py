@@ -201,7 +201,7 @@ def test_bundles_are_measured_on_onnx_runtime(tmp_path: Path) -> None:
     export(network((4, 3, 2, 2)), "cpu", paths["pruned"])
     result = measure(paths, seconds=SECONDS, memory=False)
     assert set(result.backends) >= {"numpy", "onnxruntime"}
-    assert result.skipped == ()
+    assert {each.backend for each in result.skipped} <= {"tensorrt"}  # no plan is built here
     for subject in result.subjects:
         assert subject.kind == "bundle"
         assert subject.onnx_bytes == (paths[subject.label] / "policy.onnx").stat().st_size

@@ -6,7 +6,18 @@ import pytest
 from dspctl import __version__
 from tests.cli.conftest import Call
 
-COMMANDS = ("demo", "train", "compact", "export", "bench", "eval", "inspect", "doctor")
+COMMANDS = (
+    "demo",
+    "train",
+    "compact",
+    "export",
+    "verify",
+    "bench",
+    "eval",
+    "inspect",
+    "doctor",
+    "engine",
+)
 HEAVY = {"torch", "gymnasium", "onnx", "onnxruntime", "envpool", "matplotlib"}
 LOADED = """
 import sys, json

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dspctl.compactor import Removal, compact
 from dspctl.errors import NotEquivalent, ObservationNotFinite, ObservationShape
+from dspctl.runtime import with_guard
 from dspctl.runtime.policy_file import bytes_from_policy, policy_from_bytes
 from tests.compactor.strategies import dense, normalizer_of, observations_for, policy_of
 
@@ -134,3 +135,11 @@ def test_one_observation_and_none_at_all_are_both_welcome() -> None:
     policy = policy_of(dense([[1, 2]], None, "tanh"), dense([[1]]), discrete=False)
     assert compact(policy, observations=np.zeros(2, np.float32)).proof.recorded == 1
     assert compact(policy, observations=np.zeros((0, 2))).proof.recorded == 0
+
+
+def test_the_guard_is_kept_for_every_feature() -> None:
+    policy = policy_of(dense([[0, 1, 0, 2], [0, 3, 0, 0]], [1, 2]), low=[-1] * 4, high=[1] * 4)
+    policy = with_guard(policy, "hold", 1)
+    result = compact(policy, observations=observations_for(policy))
+    assert_array_equal(result.policy.inputs, [1, 3])
+    assert result.policy.guard is policy.guard

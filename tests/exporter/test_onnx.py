@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 
 from dspctl.errors import MissingExtra, UnsupportedOpset
-from dspctl.exporter import onnx_from_policy
-from dspctl.exporter.onnx import OPSET, bytes_from_model
+from dspctl.exporter.onnx import OPSET, bytes_from_model, onnx_from_policy
 from dspctl.runtime import ActionRule, Policy
-from dspctl.runtime.edges import edge_observations
+from dspctl.runtime.edges import edge_observations, invalid_observations
 from dspctl.runtime.onnx_runner import OnnxRunner
 from dspctl.runtime.parity import golden_from_policy, measure_parity
 from dspctl.runtime.policy import ACTION_KINDS
@@ -74,9 +73,12 @@ def test_every_combination_agrees_with_the_reference(
 
 
 @settings(max_examples=40, deadline=None)
-@given(policies())
+@given(policies(guarded=True))
 def test_any_policy_agrees_on_its_edges(policy: Policy) -> None:
-    observations = edge_observations(policy, np.random.default_rng(1))
+    rng = np.random.default_rng(1)
+    observations = np.concatenate(
+        [edge_observations(policy, rng), invalid_observations(policy, rng)]
+    )
     with runner_of(policy) as runner:
         parity = measure_parity(runner, golden_from_policy(policy, observations))
     assert parity.passed, parity
@@ -94,8 +96,9 @@ def test_the_graph_is_what_is_documented() -> None:
     policy = make_policy(unread=2, rule="argmax", start=1, masks=True)
     model = onnx_from_policy(policy)
     assert operators(model) == [
-        *["Gather", "Sub", "Mul", "Clip"],
-        *["Gemm", "Tanh", "Gemm", "Tanh", "Gemm", "ArgMax", "Add"],
+        *["Gather", "Clip", "Equal", "Where", "Not", "Cast", "ReduceMax", "Cast", "Cast"],
+        *["Sub", "Mul", "Clip"],
+        *["Gemm", "Tanh", "Gemm", "Tanh", "Gemm", "ArgMax", "Add", "Where"],
     ]
     assert [(each.domain, each.version) for each in model.opset_import] == [("", OPSET)]
     assert model.ir_version == 8
@@ -113,6 +116,7 @@ def test_the_graph_is_what_is_documented() -> None:
     assert described(model.graph.output) == {
         "action": (onnx.TensorProto.INT64, ["batch"]),
         "outputs": (onnx.TensorProto.FLOAT, ["batch", 3]),
+        "status": (onnx.TensorProto.INT32, ["batch"]),
     }
     assert described(model.graph.value_info)["layers.0.hidden"][1] == ["batch", 8]
     assert {each.key: each.value for each in model.metadata_props} == {
@@ -123,7 +127,9 @@ def test_the_graph_is_what_is_documented() -> None:
 
 def test_nothing_is_computed_that_is_not_needed() -> None:
     bare = make_policy(normalizer=False, bias=False, activation="relu")
-    assert operators(onnx_from_policy(bare)) == ["Gemm", "Relu", "Gemm", "Relu", "Gemm", "ArgMax"]
+    assert operators(onnx_from_policy(bare, guard=False)) == [
+        *["Gemm", "Relu", "Gemm", "Relu", "Gemm", "ArgMax"]
+    ]
     free = np.full(3, np.inf, np.float32)
     unbounded = make_policy(rule="clip", normalizer=False, activation="identity")
     unbounded = Policy(
@@ -133,7 +139,7 @@ def test_nothing_is_computed_that_is_not_needed() -> None:
         ActionRule("clip", low=-free, high=free),
         unbounded.inputs,
     )
-    assert operators(onnx_from_policy(unbounded)) == ["Gemm"] * 3 + ["Identity"]
+    assert operators(onnx_from_policy(unbounded, guard=False)) == ["Gemm"] * 3 + ["Identity"]
 
 
 @pytest.mark.parametrize("high", [[1.0, 1.0, 1.0], [1.0, np.inf, 0.25]])

@@ -1,11 +1,15 @@
-"""Bundles for tests: exported once per module, then copied and damaged."""
+"""Bundles for tests, put together by hand: whether their files agree is the test's business."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from dspctl.runtime import Policy
-from dspctl.runtime.bundle import ONNX, PARITY, POLICY, bytes_from_parity, write_bundle
+from dspctl.runtime.artefacts import PARITY, bytes_from_artefacts
+from dspctl.runtime.bundle import ONNX, POLICY, manifest_of, write_bundle
+from dspctl.runtime.manifest import Build
 from dspctl.runtime.policy_file import bytes_from_policy
+
+NAME = "test_v1"
 
 
 def graph_of(policy: Policy) -> bytes:
@@ -14,21 +18,27 @@ def graph_of(policy: Policy) -> bytes:
     return bytes_from_model(onnx_from_policy(policy))
 
 
-def bundle_of(folder: Path, policy: Policy, files: Mapping[str, bytes] | None = None) -> Path:
+def bundle_of(
+    folder: Path,
+    policy: Policy,
+    files: Mapping[str, bytes] | None = None,
+    *,
+    name: str = NAME,
+    builds: Mapping[str, Build] | None = None,
+    tools: Mapping[str, str] | None = None,
+) -> Path:
     """A well-formed bundle whose files need not agree with each other; b"" leaves one out."""
     folder.mkdir(parents=True)
+    given = dict(files or {})
     contents = {
         POLICY: bytes_from_policy(policy),
-        ONNX: graph_of(policy),
-        PARITY: bytes_from_parity([]),
-        **(files or {}),
+        ONNX: given.pop(ONNX) if ONNX in given else graph_of(policy),
+        PARITY: bytes_from_artefacts([]),
+        **given,
     }
-    write_bundle(
-        folder,
-        {name: data for name, data in contents.items() if data},
-        target="cpu",
-        environment=policy.environment,
-        version="0",
-        tools={},
+    contents = {path: data for path, data in contents.items() if data}
+    manifest = manifest_of(
+        policy, contents, name=name, targets=("cpu",), dspctl="0", builds=builds, tools=tools
     )
+    write_bundle(folder, manifest, contents)
     return folder

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from dspctl.runtime import ActionRule, Layer, Normalizer, ObservationSpec, Policy
+from dspctl.runtime.guard import ON_INVALID, Guard
 from dspctl.runtime.policy import ACTION_KINDS
 
 META_KEY = "dspctl.policy"
@@ -31,8 +32,13 @@ def make_policy(
     bounded: bool = False,
     start: int = 0,
     scale: float = 1.0,
+    on_invalid: Any = None,
+    ranged: bool = False,
 ) -> Policy:
-    """A policy that reads ``sizes[0]`` features out of ``sizes[0] + unread``."""
+    """A policy that reads ``sizes[0]`` features out of ``sizes[0] + unread``.
+
+    With *on_invalid* it has a guard with a random safe action; *ranged* makes its range narrow.
+    """
     rng = np.random.default_rng(seed)
     observed, outs = sizes[0] + unread, sizes[-1]
 
@@ -59,6 +65,9 @@ def make_policy(
     else:
         middle, half = floats(outs), np.abs(floats(outs)) + np.float32(0.1)
         action = ActionRule(rule, low=middle - half, high=middle + half)
+    guard = (
+        None if on_invalid is None else guard_of(seed, observed, action, outs, on_invalid, ranged)
+    )
     reach = np.abs(floats(observed)) + 1 if bounded else np.full(observed, np.inf, np.float32)
     return Policy(
         environment="Test-v1",
@@ -70,12 +79,33 @@ def make_policy(
         if normalizer
         else None,
         lineage={"method": "dsp", "seed": seed, "steps": [1, 2.5, None, True]},
+        **({} if guard is None else {"guard": guard}),
     )
 
 
+def guard_of(
+    seed: int, observed: int, action: ActionRule, outs: int, on_invalid: Any, ranged: bool
+) -> Guard:
+    """A random guard; ranges may leave out 0 and may be open on one side."""
+    rng, top = np.random.default_rng([seed, 1]), np.finfo(np.float32).max
+    low, high = np.full(observed, -top), np.full(observed, top)
+    if ranged:
+        middle, half = rng.standard_normal(observed), rng.uniform(0.1, 3.0, observed)
+        low = np.where(rng.random(observed) < 0.8, (middle - half).astype(np.float32), low)
+        high = np.where(rng.random(observed) < 0.8, (middle + half).astype(np.float32), high)
+    safe: NDArray[Any] = np.array([action.start + rng.integers(outs)], np.int64)
+    if not action.discrete:
+        safe = (action.low + (action.high - action.low) * rng.random(outs)).astype(np.float32)
+        safe = np.clip(safe, action.low, action.high)
+    return Guard(low.astype(np.float32), high.astype(np.float32), safe, on_invalid)
+
+
 @st.composite
-def policies(draw: st.DrawFn) -> Policy:
-    """Any policy: every rule, activation and option, up to three hidden layers."""
+def policies(draw: st.DrawFn, guarded: bool = False) -> Policy:
+    """Any policy: every rule, activation and option, up to three hidden layers.
+
+    With *guarded*, any mode and range too; otherwise every finite observation is valid.
+    """
     rule = draw(st.sampled_from(ACTION_KINDS))
     return make_policy(
         draw(st.integers(0, 2**32 - 1)),
@@ -90,6 +120,8 @@ def policies(draw: st.DrawFn) -> Policy:
         bounded=draw(st.booleans()),
         start=draw(st.sampled_from([0, -3, 7])) if rule == "argmax" else 0,
         scale=draw(st.sampled_from([0.0, 1e-3, 1.0, 10.0])),
+        on_invalid=draw(st.sampled_from(ON_INVALID)) if guarded else None,
+        ranged=draw(st.booleans()) if guarded else False,
     )
 
 
@@ -97,6 +129,22 @@ def observations_of(policy: Policy, rows: int, seed: int = 1) -> NDArray[np.floa
     """Standard normal observations, float32 [rows, obs_dim]."""
     rng = np.random.default_rng(seed)
     return rng.standard_normal((rows, policy.observation.size)).astype(np.float32)
+
+
+def suspicious_of(policy: Policy, rows: int, seed: int) -> NDArray[np.float32]:
+    """Observations of which many break the guard's rule, in every way, float32 [rows, obs_dim]."""
+    rng, guard = np.random.default_rng(seed), policy.guard
+    ends = [guard.low, guard.high]
+    with np.errstate(over="ignore"):
+        ends += [np.nextafter(end, np.float32(side)) for end in ends for side in (-np.inf, np.inf)]
+    shape = (rows, policy.observation.size)
+    usual = [rng.standard_normal(shape).astype(np.float32) for _ in range(6)]
+    odd = [np.full(shape, value, np.float32) for value in (np.nan, np.inf, -np.inf, 1e9, -1e9)]
+    values = np.stack([*usual, *odd, *(np.broadcast_to(end, shape) for end in ends)])
+    picked = rng.integers(len(values), size=shape)
+    picked[rng.random(rows) < 0.3] = 0  # rows without anything odd, unless the range is narrow
+    found: NDArray[np.float32] = np.take_along_axis(values, picked[None], axis=0)[0]
+    return found
 
 
 def assert_same_policy(left: Policy, right: Policy) -> None:
@@ -111,7 +159,11 @@ def assert_same_policy(left: Policy, right: Policy) -> None:
         (left.observation.high, right.observation.high),
         (left.action.low, right.action.low),
         (left.action.high, right.action.high),
+        (left.guard.low, right.guard.low),
+        (left.guard.high, right.guard.high),
+        (left.guard.safe_action, right.guard.safe_action),
     ]
+    assert left.guard.on_invalid == right.guard.on_invalid
     assert (left.normalizer is None) == (right.normalizer is None)
     if left.normalizer is not None and right.normalizer is not None:
         assert left.normalizer.clip == right.normalizer.clip
@@ -167,6 +219,23 @@ def plain_action(policy: Policy, observation: NDArray[Any]) -> int | list[float]
             unit = math.tanh(value) if rule.kind == "tanh_unscale" else max(-1.0, min(1.0, value))
             action.append(low + (unit + 1.0) / 2.0 * (high - low))
     return action
+
+
+def plain_guard(policy: Policy, observation: NDArray[Any]) -> tuple[int, NDArray[np.float32]]:
+    """The guard's rule in plain Python: the status, and the repaired observation."""
+    guard, status = policy.guard, 0
+    repaired = observation.copy()
+    for feature in map(int, policy.inputs):
+        value = float(observation[feature])
+        low, high = float(guard.low[feature]), float(guard.high[feature])
+        zero = max(low, min(high, 0.0))
+        if math.isnan(value):
+            status, value = status | 1, zero
+        elif math.isinf(value) or not low <= value <= high:
+            status |= 1 if math.isinf(value) else 2
+            value = max(low, min(high, value)) if guard.on_invalid == "clamp" else zero
+        repaired[feature] = value
+    return status, repaired
 
 
 def rewritten(data: bytes, change: Callable[[dict[str, Any], dict[str, Any]], None]) -> bytes:

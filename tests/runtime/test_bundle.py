@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save
 
 from dspctl import errors
-from dspctl.exporter import export
+from dspctl.runtime.artefacts import Artefact, bytes_from_artefacts
 from dspctl.runtime.bundle import (
     GOLDEN,
     MANIFEST,
@@ -19,27 +19,38 @@ from dspctl.runtime.bundle import (
     PARITY,
     POLICY,
     bytes_from_golden,
-    bytes_from_parity,
+    manifest_of,
     open_bundle,
     write_bundle,
 )
-from dspctl.runtime.parity import golden_from_policy
+from dspctl.runtime.golden import golden_from_policy
 from dspctl.runtime.policy_file import bytes_from_policy
+from tests.runtime.bundles import bundle_of
 from tests.runtime.policies import assert_same_policy, make_policy, observations_of
 
 POLICY_UNDER_TEST = make_policy(masks=True, unread=2)
+GOLDEN_UNDER_TEST = golden_from_policy(POLICY_UNDER_TEST, observations_of(POLICY_UNDER_TEST, 10))
+COMMAND = "native/somewhere/policy"
+ARTEFACTS = (
+    Artefact(ONNX, "here", "ONNX Runtime", True, {"largest_output_error": 1e-7}),
+    Artefact(COMMAND, "not run", "another processor"),
+)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bundles") / "cpu"
-    export(POLICY_UNDER_TEST, "cpu", path, observations=observations_of(POLICY_UNDER_TEST, 10))
-    return path
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    files = {
+        GOLDEN: bytes_from_golden(GOLDEN_UNDER_TEST),
+        PARITY: bytes_from_artefacts(ARTEFACTS),
+        COMMAND: b"#!/bin/sh\n",
+        "README.md": b"# Test\n",
+    }
+    return bundle_of(tmp_path_factory.mktemp("bundles") / "b", POLICY_UNDER_TEST, files)
 
 
 @pytest.fixture
-def bundle(exported: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(exported, tmp_path / "bundle"))
+def bundle(written: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(written, tmp_path / "bundle"))
 
 
 def reseal(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -55,47 +66,62 @@ def reseal(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def relist(path: Path, name: str, data: bytes) -> None:
     """Replace a file and its entry."""
     (path / name).write_bytes(data)
-    entry = {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
+    digest = hashlib.sha256(data).hexdigest()
+    entry = {"sha256": digest, "size_bytes": len(data), "executable": False}
     reseal(path, lambda value: value["files"].update({name: entry}))
 
 
 def test_a_bundle_opens_and_survives_a_copy(bundle: Path) -> None:
     opened = open_bundle(bundle)
     assert_same_policy(opened.policy, POLICY_UNDER_TEST)
-    assert opened.manifest.target == "cpu"
+    assert opened.manifest.targets == ("cpu",)
     assert opened.manifest.environment == "Test-v1"
-    assert set(opened.data) == {POLICY, ONNX, GOLDEN, PARITY}
-    assert opened.manifest.name.startswith("test-v1-cpu-")
+    assert opened.manifest.lineage == POLICY_UNDER_TEST.lineage
+    assert set(opened.data) == {POLICY, ONNX, GOLDEN, PARITY, COMMAND, "README.md"}
     assert opened.size_bytes == sum((bundle / name).stat().st_size for name in opened.data)
     assert opened.golden is not None
-    np.testing.assert_array_equal(
-        opened.golden.observations[:10], observations_of(POLICY_UNDER_TEST, 10)
-    )
-    assert [record.backend for record in opened.parity] == ["onnxruntime"]
+    np.testing.assert_array_equal(opened.golden.outputs, GOLDEN_UNDER_TEST.outputs)
+    assert opened.artefacts == ARTEFACTS
+    assert opened.libraries == {}
 
 
-def test_the_manifest_lists_true_hashes_and_no_time(bundle: Path) -> None:
+def test_the_manifest_lists_true_hashes(bundle: Path) -> None:
     value = json.loads((bundle / MANIFEST).read_text())
     for name, entry in value["files"].items():
         data = (bundle / name).read_bytes()
-        assert entry == {"sha256": hashlib.sha256(data).hexdigest(), "size_bytes": len(data)}
-    assert not {"time", "date", "created"} & set(value)
+        assert entry["sha256"] == hashlib.sha256(data).hexdigest()
+        assert entry["size_bytes"] == len(data)
 
 
-def test_any_flipped_byte_is_refused(bundle: Path) -> None:
-    rng, refused = np.random.default_rng(0), 0
-    for path in sorted(bundle.iterdir()):
-        data = path.read_bytes()
-        positions = {0, len(data) - 1, *rng.integers(0, len(data), 60).tolist()}
-        for position in positions:
-            flipped = bytearray(data)
-            flipped[position] ^= 1 << int(rng.integers(8))
-            path.write_bytes(bytes(flipped))
-            with pytest.raises(errors.BundleProblem):
-                open_bundle(bundle)
-            refused += 1
-        path.write_bytes(data)
-    assert refused > 200
+def test_modes_are_written_but_not_verified(tmp_path: Path) -> None:
+    policy = make_policy()
+    files = {POLICY: bytes_from_policy(policy), COMMAND: b"\x7fELF"}
+    manifest = manifest_of(
+        policy, files, name="t", targets=("cpu",), dspctl="1", executables=frozenset({COMMAND})
+    )
+    write_bundle(tmp_path / "b", manifest, files)
+    assert (tmp_path / "b" / COMMAND).stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "b" / POLICY).stat().st_mode & 0o777 == 0o644
+    (tmp_path / "b" / COMMAND).chmod(0o600)
+    assert open_bundle(tmp_path / "b").data[COMMAND] == b"\x7fELF"
+
+
+def test_flipped_bits_are_refused(bundle: Path) -> None:
+    """Spread over all files by their number, not their size, so that small ones are hit too."""
+    rng = np.random.default_rng(0)
+    paths = sorted(path for path in bundle.rglob("*") if path.is_file())
+    contents = {path: path.read_bytes() for path in paths}
+    hit = set()
+    for _ in range(300):
+        path = paths[rng.integers(len(paths))]
+        flipped = bytearray(contents[path])
+        flipped[rng.integers(len(flipped))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        with pytest.raises(errors.BundleProblem):
+            open_bundle(bundle)
+        path.write_bytes(contents[path])
+        hit.add(path)
+    assert hit == set(paths)
     open_bundle(bundle)
 
 
@@ -157,7 +183,7 @@ def test_an_unreadable_file_is_named(bundle: Path, monkeypatch: pytest.MonkeyPat
     "name", ["../outside", "/etc/passwd", "a/../b", "", ".", "a//b", "a\\b", "~x", ".ssh", MANIFEST]
 )
 def test_unsafe_names_are_refused(bundle: Path, name: str) -> None:
-    entry = {"sha256": "0" * 64, "size_bytes": 0}
+    entry = {"sha256": "0" * 64, "size_bytes": 0, "executable": False}
     reseal(bundle, lambda value: value["files"].update({name: entry}))
     with pytest.raises(errors.BundleFormat, match="unsafe file name"):
         open_bundle(bundle)
@@ -166,24 +192,37 @@ def test_unsafe_names_are_refused(bundle: Path, name: str) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda value: value.pop("target"),
-        lambda value: value.update(schema="1"),
-        lambda value: value.update(schema=2),
-        lambda value: value.update(extra=1),
-        lambda value: value.update(files=[]),
-        lambda value: value.update(tools={"numpy": 2}),
-        lambda value: value.update(tools=None),
         lambda value: value.update(environment="Other-v1"),
-        lambda value: value["files"].pop(POLICY),
-        lambda value: value["files"][POLICY].update(sha256="A" * 64),
-        lambda value: value["files"][POLICY].update(size_bytes=-1),
-        lambda value: value["files"][POLICY].update(size_bytes="9"),
-        lambda value: value["files"][POLICY].update(mode=0o777),
+        lambda value: value["lineage"].update(seed=99),
+        lambda value: value["observation"]["features"][0].update(name="y"),
+        lambda value: value["observation"]["features"][0].update(low=0.0),
+        lambda value: value["observation"]["features"].pop(),
+        lambda value: value["observation"]["inputs"].pop(),
+        lambda value: value["observation"].update(on_invalid="hold"),
+        lambda value: value["action"].update(safe_action=[1]),
+        lambda value: value["action"]["components"][0].update(high=9.0),
     ],
 )
-def test_malformed_manifests(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
+def test_a_manifest_that_describes_another_policy(
+    bundle: Path, change: Callable[[dict[str, Any]], None]
+) -> None:
     reseal(bundle, change)
-    with pytest.raises((errors.BundleFormat, errors.BundleTampered), match=str(bundle)):
+    with pytest.raises(errors.BundleFormat, match="describes another policy"):
+        open_bundle(bundle)
+
+
+def test_units_and_rate_are_the_manifests_own(bundle: Path) -> None:
+    reseal(bundle, lambda value: value["observation"].update(rate_hz=125.5))
+    reseal(bundle, lambda value: value["observation"]["features"][1].update(unit="rad/s"))
+    observation = open_bundle(bundle).manifest.observation
+    assert observation.rate_hz == 125.5
+    assert observation.features[1].unit == "rad/s"
+
+
+@pytest.mark.parametrize("schema", [1, 3])
+def test_other_schemas_are_refused(bundle: Path, schema: int) -> None:
+    reseal(bundle, lambda value: value.update(schema=schema))
+    with pytest.raises(errors.BundleFormat, match=f"schema {schema}, but this dspctl reads 2"):
         open_bundle(bundle)
 
 
@@ -192,7 +231,7 @@ def test_a_manifest_with_other_spacing_or_a_wrong_digest_is_refused(bundle: Path
     for wrong in (
         text + "\n",
         text.replace(": ", ":"),
-        text.replace('"target": "cpu"', '"target": "gpu"'),
+        text.replace('"cpu"', '"gpu"'),
     ):
         assert wrong != text
         (bundle / MANIFEST).write_text(wrong)
@@ -241,6 +280,9 @@ def test_golden_vectors_that_do_not_fit(
         "observations": golden.observations,
         "outputs": golden.outputs,
         "actions": golden.actions,
+        "status": golden.status,
+        "output_bound": golden.output_bound,
+        "tie_gap": golden.tie_gap,
     }
     relist(bundle, GOLDEN, save(tensors))
     open_bundle(bundle)
@@ -250,28 +292,42 @@ def test_golden_vectors_that_do_not_fit(
         open_bundle(bundle)
 
 
-@pytest.mark.parametrize("data", [b"{}", b'{"backends": {}}', b'{"backends": [1]}', b"no"])
-def test_malformed_parity(bundle: Path, data: bytes) -> None:
-    relist(bundle, PARITY, data)
-    with pytest.raises(errors.BundleFormat):
+GOOD = {"artefact": "x", "ran": "here", "note": "", "passed": True, "figures": {"n": 1}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {},
+        {"artefacts": {}},
+        {"artefacts": [1]},
+        {"artefacts": [{**GOOD, "ran": "there"}]},
+        {"artefacts": [{**GOOD, "passed": None}]},
+        {"artefacts": [{**GOOD, "passed": 1}]},
+        {"artefacts": [{**GOOD, "ran": "not run"}]},
+        {"artefacts": [{**GOOD, "figures": {"n": None}}]},
+        {"artefacts": [{**GOOD, "extra": 1}]},
+        {"artefacts": [GOOD], "extra": 1},
+    ],
+)
+def test_malformed_parity(bundle: Path, value: Any) -> None:
+    relist(bundle, PARITY, json.dumps({"artefacts": [GOOD]}).encode())
+    (artefact,) = open_bundle(bundle).artefacts
+    assert artefact.to_json() == GOOD
+    relist(bundle, PARITY, json.dumps(value).encode())
+    with pytest.raises(errors.BundleFormat, match=PARITY):
         open_bundle(bundle)
-    relist(bundle, PARITY, bytes_from_parity([]))
-    assert open_bundle(bundle).parity == ()
 
 
-def test_files_in_folders_and_a_policy_alone(tmp_path: Path) -> None:
+def test_a_policy_alone(tmp_path: Path) -> None:
     policy = make_policy()
-    golden = golden_from_policy(policy, observations_of(policy, 2))
-    files = {
-        POLICY: bytes_from_policy(policy),
-        GOLDEN: bytes_from_golden(golden),
-        "source/policy.c": b"int x;\n",
-    }
-    write_bundle(
-        tmp_path / "b", files, target="t", environment="Test-v1", version="1", tools={"gcc": "12"}
+    files = {POLICY: bytes_from_policy(policy)}
+    manifest = manifest_of(
+        policy, files, name="t", targets=("onnx",), dspctl="1", tools={"gcc": "12"}
     )
+    write_bundle(tmp_path / "b", manifest, files)
     opened = open_bundle(tmp_path / "b")
-    assert opened.data["source/policy.c"] == b"int x;\n"
     assert opened.manifest.tools == {"gcc": "12"}
     assert opened.onnx is None
-    assert opened.parity == ()
+    assert opened.golden is None
+    assert opened.artefacts == ()

@@ -1,9 +1,13 @@
+from typing import Any
+
 import numpy as np
 from hypothesis import given, settings
 
 from dspctl.runtime import ActionRule, Layer, ObservationSpec, Policy
-from dspctl.runtime.edges import edge_observations, reach
-from tests.runtime.policies import make_policy, policies
+from dspctl.runtime.edges import edge_observations, invalid_observations, reach
+from dspctl.runtime.guard import NOT_FINITE, OUT_OF_RANGE
+from dspctl.runtime.rounding import fits_float32
+from tests.runtime.policies import make_policy, plain_guard, policies
 
 INF, TOP = np.inf, float(np.finfo(np.float32).max)
 
@@ -54,3 +58,56 @@ def test_a_constant_feature_stays_constant_where_declared() -> None:
     low, high = reach(policy.observation)
     assert (low[0], high[0]) == (3, 3)
     assert np.isfinite(edge_observations(policy, np.random.default_rng(0))).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(policies(guarded=True))
+def test_edges_are_valid_and_invalid_ones_are_reproducible(policy: Policy) -> None:
+    rows = edge_observations(policy, np.random.default_rng(3))
+    assert (policy.guard.status(rows, policy.inputs) == 0).all()
+    rows = invalid_observations(policy, np.random.default_rng(3))
+    assert rows.dtype == np.float32
+    assert rows.shape[1] == policy.observation.size
+    np.testing.assert_array_equal(rows, invalid_observations(policy, np.random.default_rng(3)))
+    assert fits_float32(policy, policy.guard.repair(rows, policy.inputs)).all()
+
+
+def test_invalid_observations_hold_everything_the_guard_must_tell_apart() -> None:
+    policy = make_policy(on_invalid="flag", ranged=True, unread=2)
+    guard, read = policy.guard, policy.inputs
+    guard.low[:], guard.high[:] = -1.5, 2.5
+    rows = invalid_observations(policy, np.random.default_rng(0))
+    statuses = [plain_guard(policy, row)[0] for row in rows]
+    assert {0, NOT_FINITE, OUT_OF_RANGE, NOT_FINITE | OUT_OF_RANGE} == set(statuses)
+    valid = np.array([status == 0 for status in statuses])
+    for end, step in ((guard.low[0], -INF), (guard.high[0], INF)):
+        outside = np.nextafter(end, np.float32(step))
+        assert (rows[valid][:, read] == end).any()
+        assert (rows[~valid][:, read] == outside).any()
+        assert not (rows[valid][:, read] == outside).any()
+    for value in (INF, -INF):
+        assert (rows[~valid][:, read] == value).all(axis=1).any()
+    assert np.isnan(rows[~valid][:, read]).all(axis=1).any()
+    unread = np.setdiff1d(np.arange(7), read)
+    assert np.isnan(rows[valid][:, unread]).all(axis=1).any()  # nobody reads it
+
+
+def test_rows_that_would_overflow_are_left_out() -> None:
+    policy = make_policy(on_invalid="clamp", normalizer=False, scale=9.0)
+    rows = invalid_observations(policy, np.random.default_rng(0))
+    assert not np.isinf(rows).any()  # clamped to the largest float32, the sums are not
+    assert np.isnan(rows).any()
+    tame = make_policy(on_invalid="clamp")  # the normaliser's clip bounds what the network sees
+    assert np.isinf(invalid_observations(tame, np.random.default_rng(0))).any()
+
+
+def test_overflow_is_seen_in_any_layer() -> None:
+    def chain(*weights: float, activation: Any = "relu") -> Policy:
+        layers = [Layer(np.array([[w]], np.float32), None, activation) for w in weights[:-1]]
+        layers.append(Layer(np.array([[weights[-1]]], np.float32), None, "identity"))
+        return Policy("E", spec([-INF], [INF]), tuple(layers), ActionRule("argmax"), np.arange(1))
+
+    x = np.array([[1.0], [1e30], [-1e30], [3e38]], np.float32)
+    assert fits_float32(chain(1.0, 1.0), x).tolist() == [True, True, True, False]
+    assert fits_float32(chain(1.0, 1e9), x).tolist() == [True, False, True, False]
+    assert fits_float32(chain(1.0, 1e9, activation="tanh"), x).tolist() == [True, True, True, False]

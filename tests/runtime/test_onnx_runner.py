@@ -3,7 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from dspctl.errors import BackendUnavailable, MissingExtra, ObservationNotFinite, ObservationShape
+from dspctl.errors import BackendUnavailable, MissingExtra, ObservationInvalid, ObservationShape
 from dspctl.runtime import NumpyRunner, Runner
 from dspctl.runtime.onnx_runner import OnnxRunner
 from tests.runtime.bundles import graph_of
@@ -50,12 +50,12 @@ def test_refusals() -> None:
     runner = OnnxRunner(policy, graph_of(policy))
     with pytest.raises(ObservationShape):
         runner(np.zeros(4, np.float32))
-    with pytest.raises(ObservationNotFinite):
-        runner(np.full(5, np.nan, np.float32))
     runner.close()
-    for call in (runner, runner.outputs):
-        with pytest.raises(BackendUnavailable, match="closed"):
-            call(np.zeros(5, np.float32))
+    for shape in ((5,), (3, 5)):
+        x, action = np.zeros(shape, np.float32), np.zeros(shape[:-1] or 1, np.int64)
+        for call in (runner, runner.outputs, lambda x, action=action: runner.act(x, action)):
+            with pytest.raises(BackendUnavailable, match="closed"):
+                call(x)
 
 
 def test_graphs_that_do_not_belong() -> None:
@@ -67,6 +67,15 @@ def test_graphs_that_do_not_belong() -> None:
         OnnxRunner(policy, graph_of(make_policy(rule="clip")))
     with pytest.raises(BackendUnavailable, match="this policy needs"):
         OnnxRunner(policy, graph_of(make_policy(unread=1)))
+
+
+def test_a_graph_with_another_guard_is_named() -> None:
+    policy = make_policy(on_invalid="flag")
+    narrow = make_policy(on_invalid="flag", ranged=True)
+    with OnnxRunner(policy, graph_of(narrow)) as runner:
+        for x in (np.full(5, 1e9, np.float32), np.full((2, 5), 1e9, np.float32)):
+            with pytest.raises(ObservationInvalid, match="was not made from this policy"):
+                runner(x)
 
 
 def test_one_thread_that_does_not_spin() -> None:

@@ -68,6 +68,12 @@ def test_observation_bounds_must_leave_a_finite_value() -> None:
         ObservationSpec(inf, inf)
 
 
+def test_the_last_action_must_fit_int32() -> None:
+    make_policy(start=2**31 - 3)
+    with pytest.raises(errors.PolicyFormat, match="2147483648 does not fit int32"):
+        make_policy(start=2**31 - 2)
+
+
 def test_a_layer_must_read_what_the_one_before_gives() -> None:
     with pytest.raises(errors.PolicyShape, match="layer 1 reads 3 values but is given 2"):
         Policy(

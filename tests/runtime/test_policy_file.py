@@ -21,7 +21,7 @@ from tests.runtime.policies import (
 
 
 @settings(max_examples=80, deadline=None)
-@given(policies())
+@given(policies(guarded=True))
 def test_save_then_load_is_the_identity(policy: Policy) -> None:
     data = bytes_from_policy(policy)
     loaded = policy_from_bytes(data, name="p")
@@ -195,6 +195,9 @@ DROP = object()
         ("action", {"kind": "argmax", "start": 0.0}, errors.PolicyFormat),
         ("action", {"kind": "argmax", "start": 2**70}, errors.PolicyFormat),
         ("action", {"kind": "argmax", "start": 0, "extra": 1}, errors.PolicyFormat),
+        ("on_invalid", DROP, errors.PolicyFormat),
+        ("on_invalid", "stop", errors.PolicyFormat),
+        ("on_invalid", None, errors.PolicyFormat),
         ("lineage", [], errors.PolicyFormat),
         ("lineage", "dsp", errors.PolicyFormat),
         ("lineage", None, errors.PolicyFormat),
@@ -239,6 +242,9 @@ def test_duplicate_and_deep_metadata() -> None:
                 "normalizer.scale",
                 "action.low",
                 "action.high",
+                "guard.low",
+                "guard.high",
+                "guard.safe_action",
                 "layers.0.weight",
                 "layers.2.weight",
             )
@@ -276,6 +282,14 @@ def test_duplicate_and_deep_metadata() -> None:
         ("layers.0.mask", np.full(8, 2, np.uint8), errors.PolicyFormat),
         ("layers.2.mask", np.ones(3, np.uint8), errors.PolicyFormat),
         ("layers.2.weight", np.zeros((4, 6), np.float32), errors.PolicyShape),
+        ("guard.low", np.zeros(4, np.float32), errors.PolicyShape),
+        ("guard.low", np.full(5, -1.0), errors.PolicyShape),
+        ("guard.low", np.full(5, -np.inf, np.float32), errors.PolicyFormat),
+        ("guard.high", np.full(5, np.nan, np.float32), errors.PolicyFormat),
+        ("guard.safe_action", np.zeros(2, np.float32), errors.PolicyFormat),
+        ("guard.safe_action", np.zeros(3), errors.PolicyShape),
+        ("guard.safe_action", np.full(3, np.nan, np.float32), errors.PolicyFormat),
+        ("guard.safe_action", np.full(3, 1e9, np.float32), errors.PolicyFormat),
         ("action.low", np.zeros(2, np.float32), errors.PolicyShape),
         ("action.low", np.full(3, np.nan, np.float32), errors.PolicyFormat),
         ("action.low", np.full(3, -np.inf, np.float32), errors.PolicyFormat),

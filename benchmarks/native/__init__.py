@@ -1,0 +1,1 @@
+"""Generated C against its peers: speed, and distance from exact arithmetic."""

@@ -1,0 +1,59 @@
+"""How far generated code may be from exact arithmetic: a bound that is proved, not measured.
+
+Forward error analysis (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1):
+a sum of n products in float32, in any order and with or without fused multiply-adds, is off by at
+most ``gamma(n + 1) * sum |w x|``. Through a layer, errors of the inputs grow by at most ``|W|``,
+since every activation has a slope of at most 1. The bound holds for the largest inputs there can
+be, so it is far above what is ever measured; the golden vectors carry measured tolerances.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.exporter.c.rational_tanh import TANH_BOUND
+from dspctl.runtime.edges import UNBOUNDED_REACH
+from dspctl.runtime.policy import Policy
+
+_UNIT_ROUNDOFF = 2.0**-24
+
+
+def output_error_bound(policy: Policy) -> float:
+    """Largest absolute rounding error of a network output (logit or mean).
+
+    Holds for every valid observation whose unbounded features lie within ±`UNBOUNDED_REACH`.
+    """
+    largest, error = _inputs(policy)
+    for layer in policy.layers:
+        weight = np.abs(np.where(layer.kept[:, None], layer.weight, 0).astype(np.float64))
+        bias = np.zeros(layer.width)
+        if layer.bias is not None:
+            bias = np.abs(np.where(layer.kept, layer.bias, 0).astype(np.float64))
+        reach = weight @ (largest + error) + bias
+        error = weight @ error + _gamma(layer.fan_in + 2) * reach
+        largest = weight @ largest + bias
+        if layer.activation == "tanh":
+            error = error + TANH_BOUND
+            largest = np.minimum(largest, 1.0)
+    return float(error.max())
+
+
+def _inputs(policy: Policy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Largest magnitude of every network input, and of its error."""
+    low = policy.guard.low[policy.inputs].astype(np.float64)
+    high = policy.guard.high[policy.inputs].astype(np.float64)
+    low, high = np.maximum(low, -UNBOUNDED_REACH), np.minimum(high, UNBOUNDED_REACH)
+    if policy.normalizer is None:
+        largest = np.maximum(np.abs(low), np.abs(high))
+        return largest, np.zeros_like(largest)
+    mean = policy.normalizer.mean.astype(np.float64)
+    scale = np.abs(policy.normalizer.scale.astype(np.float64))
+    largest = np.maximum(np.abs(low - mean), np.abs(high - mean)) * scale
+    if policy.normalizer.clip is not None:
+        largest = np.minimum(largest, policy.normalizer.clip)
+    return largest, _gamma(3) * largest
+
+
+def _gamma(operations: int) -> float:
+    """``n u / (1 - n u)``: what n roundings in a row can do, relatively."""
+    product = operations * _UNIT_ROUNDOFF
+    return product / (1.0 - product)

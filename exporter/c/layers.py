@@ -1,0 +1,157 @@
+"""Layers as the templates see them: layouts with their constants, in the order they are read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dspctl.exporter.c.constants import Array, BlockView, StripeView, constants
+from dspctl.exporter.c.layout import Affine, affine_layout, padded, stripes_of
+from dspctl.exporter.native.targets import NativeTarget
+from dspctl.runtime.policy import Layer, Policy
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """One layer: names, layout and constants.
+
+    Attributes:
+        number: from 1.
+        last: it is the output layer.
+        activation: of its units.
+        layout: where its sums live.
+        blocks, stripes: the parts of the layout, by columns or by rows.
+        arrays: its constants.
+        argument: what its function is given.
+        input_size, result_size: elements of its argument and result, padding included.
+        clears: the padding of its result must be zero (the next layer reads it).
+        vector: written for vectors.
+    """
+
+    number: int
+    last: bool
+    activation: str
+    layout: Affine
+    blocks: tuple[BlockView, ...]
+    stripes: tuple[StripeView, ...]
+    arrays: tuple[Array, ...]
+    argument: str
+    input_size: int
+    result_size: int
+    clears: bool
+    vector: bool
+    has_bias: bool
+
+    @property
+    def title(self) -> str:
+        """For comments."""
+        return "Output layer" if self.last else f"Hidden layer {self.number}"
+
+    @property
+    def units(self) -> str:
+        """For comments: what its outputs are."""
+        kind = "outputs" if self.last else f"{self.activation} units"
+        return f"{self.layout.outputs} {kind}"
+
+    @property
+    def function(self) -> str:
+        """Name of its C function."""
+        return "output_layer" if self.last else f"hidden_{self.number}"
+
+    @property
+    def result(self) -> str:
+        """Name of the variable that holds its result."""
+        return "outputs" if self.last else f"layer_{self.number}"
+
+    @property
+    def result_type(self) -> str:
+        """C type of its result."""
+        return f"values{self.result_size}"
+
+    @property
+    def input_type(self) -> str:
+        """C type of its argument when lanes hold inputs."""
+        return f"values{self.input_size}"
+
+    @property
+    def row_bias(self) -> str:
+        """What a dot product starts with."""
+        return f"BIAS_{self.number}[o]" if self.has_bias else "0.0F"
+
+    def activate(self, lanes: int, value: str) -> str:
+        """The activation of a vector expression."""
+        if self.activation == "identity":
+            return value
+        return f"{self.activation}_{lanes}({value.removeprefix('(').removesuffix(')')})"
+
+    def activate_one(self, value: str) -> str:
+        """The activation of a number."""
+        if self.activation == "identity":
+            return value
+        return f"relu_of({value})" if self.activation == "relu" else f"tanh_of({value})"
+
+
+def layer_views(
+    policy: Policy, target: NativeTarget, *, strict: bool, local: bool
+) -> tuple[LayerView, ...]:
+    """The policy's layers laid out for *target*.
+
+    Args:
+        policy: what is generated; masked units become zero rows.
+        target: the machine.
+        strict: one order of additions everywhere.
+        local: the inputs are prepared in a local variable, not read where the caller has them.
+    """
+    lanes = target.lanes
+    layouts = [
+        affine_layout(layer.fan_in, layer.width, lanes, target.registers, strict)
+        if lanes > 1
+        else Affine(layer.fan_in, layer.width, (), ())
+        for layer in policy.layers
+    ]
+    views = []
+    for index, (layer, layout) in enumerate(zip(policy.layers, layouts, strict=True)):
+        number, last = index + 1, index == len(layouts) - 1
+        weight = np.where(layer.kept[:, None], layer.weight, 0).astype(np.float32)
+        bias = None
+        if layer.bias is not None:
+            bias = np.where(layer.kept, layer.bias, 0).astype(np.float32)
+        blocks, stripes, arrays = constants(number, layout, weight, bias, lanes)
+        name = f"layer_{number - 1}"
+        if index == 0:
+            name = "input" if local else "observation"
+            argument = name + (".value" if local and lanes > 1 and not layout.rows else "")
+            argument = f"&{name}" if local and layout.rows else argument
+        elif lanes == 1:
+            argument = name
+        else:
+            argument = f"&{name}" if layout.rows else f"{name}.value"
+        views.append(
+            LayerView(
+                number=number,
+                last=last,
+                activation=layer.activation,
+                layout=layout,
+                blocks=blocks,
+                stripes=stripes,
+                arrays=arrays,
+                argument=argument,
+                input_size=padded(layer.fan_in, lanes),
+                result_size=padded(layer.width, lanes),
+                clears=not last and bool(layout.rows) and bool(layouts[index + 1].rows),
+                vector=lanes > 1,
+                has_bias=bias is not None,
+            )
+        )
+    return tuple(views)
+
+
+def widths_of(sizes: Sequence[int], lanes: int) -> tuple[int, ...]:
+    """Every vector width that values of these sizes use, widest first."""
+    found = {stripe.lanes for size in sizes for stripe in stripes_of(size, lanes)}
+    return tuple(sorted(found, reverse=True))
+
+
+def parameters(layers: Sequence[Layer]) -> int:
+    """Multiply-adds of one pass."""
+    return sum(layer.weight.size for layer in layers)

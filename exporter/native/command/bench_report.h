@@ -1,0 +1,22 @@
+#ifndef POLICY_BENCH_REPORT_H
+#define POLICY_BENCH_REPORT_H
+
+#include "bench.h"
+#include "scheduling.h"
+
+struct bench_report {
+    struct scheduling scheduling;
+    struct timer timer;
+    bool has_back_to_back;
+    bool has_paced;
+    double rate_hz;
+    struct back_to_back back_to_back;
+    struct paced paced;
+    size_t observations;
+    uint32_t checksum;
+};
+
+void bench_report_text(const struct bench_report *report);
+void bench_report_json(const struct bench_report *report);
+
+#endif

@@ -9,7 +9,7 @@ import numpy as np
 from dspctl.compactor.intervals import Interval
 from dspctl.compactor.network import Float64
 from dspctl.runtime import Policy
-from dspctl.runtime.edges import around_statistics
+from dspctl.runtime.reference.edges import around_statistics
 
 _SEED = 20240205
 _RANDOM = 512  # rows of each random kind

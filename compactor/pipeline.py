@@ -21,8 +21,8 @@ from dspctl.compactor.report import Compaction, json_from_counts
 from dspctl.compactor.rewrite import reduce_network, remove_masked
 from dspctl.compactor.verify import Proof, measure_rounding, prove_equal
 from dspctl.runtime import Policy
-from dspctl.runtime.observations import check_observation, check_recorded
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.policy.file import bytes_from_policy
+from dspctl.runtime.policy.observations import check_observation, check_recorded
 
 
 def compact(

@@ -11,11 +11,11 @@ from dspctl.errors import NotEquivalent
 from dspctl.exporter.draft import Draft
 from dspctl.exporter.native.boards import BOARDS, build_board_check
 from dspctl.exporter.native.targets import NativeTarget
-from dspctl.runtime.artefacts import Artefact, Ran
-from dspctl.runtime.golden import Golden
+from dspctl.runtime.backends.runner import Runner
+from dspctl.runtime.bundle.artefacts import Artefact, Ran
 from dspctl.runtime.machine import this_machine
-from dspctl.runtime.parity import measure_parity
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.reference.golden import Golden
+from dspctl.runtime.reference.parity import measure_parity
 
 _EMULATORS = {"aarch64": "qemu-aarch64"}
 _LIMIT_S = 300.0

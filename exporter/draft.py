@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.runtime.artefacts import Artefact
-from dspctl.runtime.golden import Golden
-from dspctl.runtime.manifest import Build
+from dspctl.runtime.bundle.artefacts import Artefact
+from dspctl.runtime.bundle.manifest import Build
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.reference.golden import Golden
 
 
 class Footprint(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 
 from dspctl.exporter.draft import Footprint
 from dspctl.exporter.gate import GateResult
-from dspctl.runtime.artefacts import Artefact
-from dspctl.runtime.manifest import Manifest
+from dspctl.runtime.bundle.artefacts import Artefact
+from dspctl.runtime.bundle.manifest import Manifest
 
 
 @dataclass(frozen=True)

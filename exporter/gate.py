@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.errors import GateFailed
-from dspctl.runtime.guard import NOT_FINITE, OUT_OF_RANGE
-from dspctl.runtime.manifest import canonical_json
+from dspctl.runtime.backends.runner import Runner
+from dspctl.runtime.bundle.manifest import canonical_json
 from dspctl.runtime.policy import Policy
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.policy.guard import NOT_FINITE, OUT_OF_RANGE
 
 GATE = "gate.json"
 

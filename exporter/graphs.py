@@ -3,10 +3,10 @@
 from dspctl.errors import PrecisionOverflow
 from dspctl.exporter.compare import compare_runner
 from dspctl.exporter.draft import Draft
-from dspctl.runtime.artefacts import Artefact
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from dspctl.runtime.bundle import ONNX, ONNX_FP16
-from dspctl.runtime.observations import float32_from
-from dspctl.runtime.onnx_runner import OnnxRunner
+from dspctl.runtime.bundle.artefacts import Artefact
+from dspctl.runtime.policy.observations import float32_from
 
 ONNX_INT8 = "policy.int8.onnx"
 
@@ -37,7 +37,7 @@ def add_fp16(draft: Draft) -> None:
     Nothing loads this graph by itself; who builds a plan from it reads here what that costs.
     """
     from dspctl.exporter.onnx import bytes_from_model
-    from dspctl.exporter.precision import measure_precision, onnx_fp16_from_policy
+    from dspctl.exporter.onnx.precision import measure_precision, onnx_fp16_from_policy
 
     try:
         model = bytes_from_model(onnx_fp16_from_policy(draft.policy))
@@ -62,7 +62,7 @@ def add_int8(draft: Draft) -> None:
     Raises:
         CalibrationMissing: there are too few recorded observations.
     """
-    from dspctl.exporter.int8 import int8_from_policy
+    from dspctl.exporter.onnx.int8 import int8_from_policy
 
     made = int8_from_policy(draft.policy, draft.recorded)
     draft.add({ONNX_INT8: made.model})
@@ -72,7 +72,7 @@ def add_int8(draft: Draft) -> None:
 
 def add_recipe(draft: Draft) -> None:
     """What builds a TensorRT plan on the device that runs it."""
-    from dspctl.exporter.recipe import SCRIPT, recipe_files
+    from dspctl.exporter.tensorrt.recipe import SCRIPT, recipe_files
 
     draft.add(recipe_files(draft.policy, draft.name), frozenset({SCRIPT}))
 
@@ -84,8 +84,8 @@ def add_rtx(draft: Draft) -> None:
         MissingTensorRT: tensorrt-rtx is not installed.
         EngineBuildFailed: TensorRT-RTX refused the graph.
     """
-    from dspctl.exporter.recipe import rtx_files
-    from dspctl.runtime.engine_stamp import PLAN, RTX_FOLDER
+    from dspctl.exporter.tensorrt.recipe import rtx_files
+    from dspctl.runtime.tensorrt.stamp import PLAN, RTX_FOLDER
 
     draft.add(rtx_files(draft.policy))
     note = "a plan runs on a GPU only; dspctl verify compares it where there is one"

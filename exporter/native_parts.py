@@ -7,13 +7,13 @@ from dspctl.exporter.native.build import COMMAND, NativeBuild, build_all, check_
 from dspctl.exporter.native.flags import object_flags
 from dspctl.exporter.native.sources import command_sources
 from dspctl.exporter.native.targets import NativeTarget
-from dspctl.runtime.artefacts import Artefact
+from dspctl.runtime.backends.native_library import choose_target, library_from_bytes
+from dspctl.runtime.backends.native_runner import NativeRunner
+from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.bundle import NATIVE
+from dspctl.runtime.bundle.artefacts import Artefact
+from dspctl.runtime.bundle.manifest import Build
 from dspctl.runtime.machine import this_machine
-from dspctl.runtime.manifest import Build
-from dspctl.runtime.native_library import choose_target, library_from_bytes
-from dspctl.runtime.native_runner import NativeRunner
-from dspctl.runtime.runner import Runner
 
 
 def add_native(

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.runtime.edges import edge_observations, invalid_observations
-from dspctl.runtime.observations import check_recorded, float32_from
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.policy.observations import check_recorded, float32_from
+from dspctl.runtime.reference.edges import edge_observations, invalid_observations
 
 _SEED = 0
 """Of the generated observations: the same policy always gets the same ones."""

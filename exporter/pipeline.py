@@ -21,7 +21,8 @@ from dspctl.exporter.graphs import add_fp16, add_int8, add_onnx, add_recipe, add
 from dspctl.exporter.native_parts import add_native, native_runner_here
 from dspctl.exporter.parity import parity_observations
 from dspctl.exporter.targets import Plan, plan_of
-from dspctl.runtime.artefacts import PARITY, bytes_from_artefacts
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
+from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.bundle import (
     GOLDEN,
     MANIFEST,
@@ -33,15 +34,14 @@ from dspctl.runtime.bundle import (
     open_bundle,
     write_bundle,
 )
+from dspctl.runtime.bundle.artefacts import PARITY, bytes_from_artefacts
+from dspctl.runtime.bundle.manifest import is_version
 from dspctl.runtime.files import check_output, new_folder
-from dspctl.runtime.golden import golden_from_policy
-from dspctl.runtime.guard import OnInvalid
-from dspctl.runtime.guarded import ValidRange, with_guard
-from dspctl.runtime.manifest import is_version
-from dspctl.runtime.onnx_runner import OnnxRunner
 from dspctl.runtime.policy import Policy
-from dspctl.runtime.policy_file import bytes_from_policy, policy_from_bytes
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.policy.file import bytes_from_policy, policy_from_bytes
+from dspctl.runtime.policy.guard import OnInvalid
+from dspctl.runtime.policy.guarded import ValidRange, with_guard
+from dspctl.runtime.reference.golden import golden_from_policy
 
 _TOOLS = ("jinja2", "numpy", "onnx", "onnxruntime", "safetensors", "tensorrt-rtx", "ziglang")
 _GOLDEN_ROWS = 64
@@ -83,7 +83,7 @@ def export(
         observations: float [n, obs_dim], raw, recorded from episodes of this policy; they are
             compared in addition to edge cases, and calibrate int8.
         strict: native code gives the same bits on every target, and is a little slower.
-        on_invalid: what invalid observations do, see `dspctl.runtime.guard`. None, without a
+        on_invalid: what invalid observations do, see `dspctl.runtime.policy.guard`. None, without a
             *safe_action*, keeps the policy's own rule.
         safe_action: see `with_guard`.
         valid_range: see `with_guard`.

@@ -1,8 +1,8 @@
 """Running a policy: NumPy and the standard library only, so that a vehicle installs no torch."""
 
-from dspctl.runtime.guarded import with_guard
+from dspctl.runtime.backends.numpy_runner import NumpyRunner
+from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.load import BACKENDS, load
-from dspctl.runtime.numpy_runner import NumpyRunner
 from dspctl.runtime.policy import (
     ActionRule,
     Counts,
@@ -12,8 +12,8 @@ from dspctl.runtime.policy import (
     ObservationSpec,
     Policy,
 )
-from dspctl.runtime.policy_file import load_policy, save_policy
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.policy.file import load_policy, save_policy
+from dspctl.runtime.policy.guarded import with_guard
 
 __all__ = [
     "BACKENDS",

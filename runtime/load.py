@@ -6,11 +6,11 @@ from os import PathLike
 from pathlib import Path
 
 from dspctl.errors import BackendUnavailable, MissingExtra, UnknownBackend
-from dspctl.runtime.backends import OPENERS, golden_of, latency_ns, prove
+from dspctl.runtime.backends.numpy_runner import NumpyRunner
+from dspctl.runtime.backends.registry import OPENERS, golden_of, latency_ns, prove
+from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.bundle import Bundle, open_bundle
-from dspctl.runtime.numpy_runner import NumpyRunner
-from dspctl.runtime.policy_file import SUFFIX, load_policy
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.policy.file import SUFFIX, load_policy
 
 log = logging.getLogger(__name__)
 

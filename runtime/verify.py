@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dspctl.errors import BackendUnavailable, DspctlError, EngineMismatch, MissingExtra
-from dspctl.runtime.backends import OPENERS, golden_of, prove
+from dspctl.runtime.backends.native_runner import runner_from_bundle
+from dspctl.runtime.backends.registry import OPENERS, golden_of, prove
+from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.bundle import Bundle, open_bundle
-from dspctl.runtime.golden import Golden
 from dspctl.runtime.machine import this_machine
-from dspctl.runtime.native_runner import runner_from_bundle
-from dspctl.runtime.parity import Parity
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.reference.golden import Golden
+from dspctl.runtime.reference.parity import Parity
 
 State = Literal["passed", "not here", "failed"]
 

@@ -8,9 +8,9 @@ from statistics import median
 from typing import Any
 
 from dspctl.errors import BackendUnavailable
+from dspctl.runtime.backends.native_library import choose_target
 from dspctl.runtime.bundle import open_bundle
 from dspctl.runtime.machine import this_machine
-from dspctl.runtime.native_library import choose_target
 
 ROUNDS = 5
 _TIMEOUT_S = 60.0

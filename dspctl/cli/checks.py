@@ -133,7 +133,7 @@ def _onnx() -> str:
 
 
 def _gpu() -> str:
-    from dspctl.runtime.cuda import Cuda
+    from dspctl.runtime.tensorrt.cuda import Cuda
 
     cuda = Cuda()
     try:

@@ -12,8 +12,8 @@ from dspctl.errors import BackendUnavailable, MissingExtra, NotEquivalent, Unsup
 if TYPE_CHECKING:
     from dspctl.exporter.tensorrt import Engine
     from dspctl.runtime.bundle import Bundle
-    from dspctl.runtime.engine_stamp import EngineStamp, Precision
-    from dspctl.runtime.parity import Parity
+    from dspctl.runtime.reference.parity import Parity
+    from dspctl.runtime.tensorrt.stamp import EngineStamp, Precision
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,8 +48,8 @@ def build(
     """
     from dspctl.exporter.tensorrt import engine_from_onnx
     from dspctl.runtime.bundle import open_bundle
-    from dspctl.runtime.engine_stamp import STAMP, TIMING_CACHE, engine_folder
     from dspctl.runtime.files import check_output, new_folder
+    from dspctl.runtime.tensorrt.stamp import STAMP, TIMING_CACHE, engine_folder
 
     opened = open_bundle(bundle)
     model = _graph(opened, precision)
@@ -81,7 +81,7 @@ def info(
     as_json: Annotated[bool, typer.Option("--json", help="Print the stamp as JSON.")] = False,
 ) -> None:
     """Show what a plan was built with, and whether it fits this machine."""
-    from dspctl.runtime.engine_stamp import read_engine
+    from dspctl.runtime.tensorrt.stamp import read_engine
 
     plan, stamp = read_engine(folder)
     reason = _why_unfit(stamp)
@@ -93,7 +93,7 @@ def info(
 
 def _flavor(name: str) -> Any:
     from dspctl.errors import UnknownBackend
-    from dspctl.runtime.engine_stamp import FLAVORS
+    from dspctl.runtime.tensorrt.stamp import FLAVORS
 
     if name not in FLAVORS:
         raise UnknownBackend(f"there is no TensorRT {name!r}: choose {', '.join(FLAVORS)}")
@@ -125,9 +125,9 @@ def _compared(bundle: "Bundle", engine: "Engine") -> "tuple[Parity | None, str]"
     Raises:
         NotEquivalent: a float32 plan computes something else.
     """
-    from dspctl.runtime.backends import golden_of
-    from dspctl.runtime.parity import measure_parity
-    from dspctl.runtime.trt_runner import TrtRunner
+    from dspctl.runtime.backends.registry import golden_of
+    from dspctl.runtime.reference.parity import measure_parity
+    from dspctl.runtime.tensorrt.runner import TrtRunner
 
     try:
         with TrtRunner(bundle.policy, engine.plan, engine.stamp) as runner:
@@ -143,8 +143,8 @@ def _compared(bundle: "Bundle", engine: "Engine") -> "tuple[Parity | None, str]"
 
 
 def _write(folder: Path, engine: "Engine") -> None:
-    from dspctl.runtime.engine_stamp import PLAN, STAMP, TIMING_CACHE, bytes_from_stamp
     from dspctl.runtime.files import write_bytes
+    from dspctl.runtime.tensorrt.stamp import PLAN, STAMP, TIMING_CACHE, bytes_from_stamp
 
     write_bytes(folder / PLAN, engine.plan)
     write_bytes(folder / STAMP, bytes_from_stamp(engine.stamp))
@@ -154,9 +154,9 @@ def _write(folder: Path, engine: "Engine") -> None:
 
 def _why_unfit(stamp: "EngineStamp") -> str:
     """Why the plan cannot run here; empty where it can."""
-    from dspctl.runtime.cuda import Cuda
-    from dspctl.runtime.engine_stamp import check_stamp
-    from dspctl.runtime.trt import engine_machine, tensorrt_module
+    from dspctl.runtime.tensorrt.api import engine_machine, tensorrt_module
+    from dspctl.runtime.tensorrt.cuda import Cuda
+    from dspctl.runtime.tensorrt.stamp import check_stamp
 
     try:
         trt = tensorrt_module(stamp.flavor, "running a plan")

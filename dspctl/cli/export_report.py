@@ -6,7 +6,7 @@ from dspctl.cli import show
 
 if TYPE_CHECKING:
     from dspctl.exporter import Export
-    from dspctl.runtime.artefacts import Artefact
+    from dspctl.runtime.bundle.artefacts import Artefact
 
 
 def draw(result: "Export") -> None:

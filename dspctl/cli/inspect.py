@@ -12,8 +12,8 @@ from dspctl.cli.subjects import Kind, kind_of
 
 if TYPE_CHECKING:
     from dspctl.runtime import Layer, Policy
-    from dspctl.runtime.artefacts import Artefact
     from dspctl.runtime.bundle import Bundle
+    from dspctl.runtime.bundle.artefacts import Artefact
     from dspctl.trainer import Run
 
 _SHA256_DIGITS = 64

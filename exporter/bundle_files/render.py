@@ -11,9 +11,9 @@ from dspctl.errors import MissingExtra
 from dspctl.exporter.bundle_files.escapes import markdown_text, number_text, xml_text
 from dspctl.exporter.native.flags import object_flags
 from dspctl.exporter.native.targets import NATIVE_TARGETS
-from dspctl.runtime.manifest import Build
+from dspctl.runtime.bundle.manifest import Build
+from dspctl.runtime.bundle.specs import action_specification, observation_specification
 from dspctl.runtime.policy import Policy
-from dspctl.runtime.specs import action_specification, observation_specification
 
 README, SHA256SUMS = "README.md", "SHA256SUMS"
 

@@ -10,9 +10,9 @@ from dspctl import __version__
 from dspctl.exporter.c.error_bound import output_error_bound
 from dspctl.exporter.c.literals import float_literal
 from dspctl.exporter.c.names import comment_text, string_literal
-from dspctl.runtime.edges import UNBOUNDED_REACH
 from dspctl.runtime.policy import Policy
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.policy.file import bytes_from_policy
+from dspctl.runtime.reference.edges import UNBOUNDED_REACH
 
 _FLOAT32_MAX = np.finfo(np.float32).max
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.exporter.c.rational_tanh import TANH_BOUND
-from dspctl.runtime.edges import UNBOUNDED_REACH
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.reference.edges import UNBOUNDED_REACH
 
 _UNIT_ROUNDOFF = 2.0**-24
 

@@ -9,8 +9,8 @@ from dspctl.exporter.c import c_from_policy
 from dspctl.exporter.native.compilers import compiler_for
 from dspctl.exporter.native.sources import board_sources, compiled
 from dspctl.exporter.native.targets import NativeTarget
-from dspctl.runtime.golden import Golden
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.reference.golden import Golden
 
 _PROGRAM = "policy.elf"
 

@@ -20,9 +20,9 @@ from dspctl.exporter.native.stack import (
     with_return_address,
 )
 from dspctl.exporter.native.targets import NativeTarget
-from dspctl.runtime.golden import Golden
-from dspctl.runtime.manifest import canonical_json
+from dspctl.runtime.bundle.manifest import canonical_json
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.reference.golden import Golden
 
 BUILD = "build.json"
 COMMAND = "policy"

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl import __version__
-from dspctl.runtime.golden import Golden
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.reference.golden import Golden
 
 _WIDTH = 96
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from dspctl.exporter.native.golden_c import bindings_header, golden_header, golden_source
-from dspctl.runtime.golden import Golden
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.reference.golden import Golden
 
 _HERE = Path(__file__).parent
 

@@ -194,7 +194,7 @@ def test_verify_refuses_what_was_changed(call: Call, bundle: Path) -> None:
 def test_verify_fails_where_a_backend_computes_something_else(
     call: Call, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dspctl.runtime.numpy_runner import NumpyRunner
+    from dspctl.runtime.backends.numpy_runner import NumpyRunner
 
     outputs = NumpyRunner.outputs
     monkeypatch.setattr(NumpyRunner, "outputs", lambda self, x: outputs(self, x) + 1)

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dspctl.exporter.precision import bytes_fp16
+from dspctl.exporter.onnx.precision import bytes_fp16
 from dspctl.runtime import Policy, load
 from dspctl.runtime.bundle import ONNX_FP16
-from dspctl.runtime.engine_stamp import read_engine
+from dspctl.runtime.tensorrt.stamp import read_engine
 from tests.cli.conftest import Call
 from tests.runtime.bundles import bundle_of, graph_of
 from tests.runtime.fake_cuda import FakeCuda, cudaError_t

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dspctl.compactor import Removal, compact
 from dspctl.errors import NotEquivalent, ObservationNotFinite, ObservationShape
 from dspctl.runtime import with_guard
-from dspctl.runtime.policy_file import bytes_from_policy, policy_from_bytes
+from dspctl.runtime.policy.file import bytes_from_policy, policy_from_bytes
 from tests.compactor.strategies import dense, normalizer_of, observations_for, policy_of
 
 

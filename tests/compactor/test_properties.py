@@ -12,7 +12,7 @@ from dspctl.compactor.masks import masks_from_policy
 from dspctl.compactor.network import INPUT_LAYER, network_from_policy, policy_from_network
 from dspctl.compactor.rewrite import reduce_network, remove_masked
 from dspctl.runtime import Policy
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.policy.file import bytes_from_policy
 from tests.compactor.strategies import observations_for, policies, reference_outputs
 
 moderately = settings(max_examples=250, deadline=None, derandomize=True)

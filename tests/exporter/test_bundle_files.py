@@ -16,7 +16,7 @@ from dspctl.exporter.bundle_files.escapes import markdown_text, number_text, xml
 from dspctl.exporter.targets import plan_of
 from dspctl.runtime import NumpyRunner, Policy
 from dspctl.runtime.bundle import Bundle, open_bundle
-from dspctl.runtime.manifest import Build
+from dspctl.runtime.bundle.manifest import Build
 from tests.exporter.conftest import Exported
 from tests.exporter.native.tools import needs
 from tests.runtime.policies import make_policy

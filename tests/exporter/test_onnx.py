@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from dspctl.errors import MissingExtra, UnsupportedOpset
 from dspctl.exporter.onnx import OPSET, bytes_from_model, onnx_from_policy
 from dspctl.runtime import ActionRule, Policy
-from dspctl.runtime.edges import edge_observations, invalid_observations
-from dspctl.runtime.onnx_runner import OnnxRunner
-from dspctl.runtime.parity import golden_from_policy, measure_parity
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from dspctl.runtime.policy import ACTION_KINDS
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.policy.file import bytes_from_policy
+from dspctl.runtime.reference.edges import edge_observations, invalid_observations
+from dspctl.runtime.reference.parity import golden_from_policy, measure_parity
 from tests.runtime.policies import (
     make_policy,
     observations_of,

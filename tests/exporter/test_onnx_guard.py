@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from dspctl.errors import BackendUnavailable
 from dspctl.exporter.onnx import bytes_from_model, onnx_from_policy
 from dspctl.runtime import Policy
-from dspctl.runtime.guard import ON_INVALID
-from dspctl.runtime.onnx_runner import OnnxRunner
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
+from dspctl.runtime.policy.guard import ON_INVALID
 from tests.runtime.policies import make_policy, policies, suspicious_of
 from tests.runtime.runners import assert_follows_the_rules
 

@@ -10,9 +10,9 @@ from dspctl import errors
 from dspctl.exporter import TARGETS, export, targets
 from dspctl.exporter.targets import plan_of
 from dspctl.runtime import load
+from dspctl.runtime.backends.native_runner import runner_from_bundle
 from dspctl.runtime.bundle import GOLDEN, MANIFEST, ONNX, ONNX_FP16, PARITY, POLICY, open_bundle
-from dspctl.runtime.guarded import with_guard
-from dspctl.runtime.native_runner import runner_from_bundle
+from dspctl.runtime.policy.guarded import with_guard
 from tests.exporter.conftest import Exported, contents
 from tests.exporter.native.tools import needs
 from tests.runtime.policies import assert_same_policy, make_policy, observations_of

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from onnx import TensorProto, numpy_helper
 
 from dspctl import errors
-from dspctl.exporter.int8 import activation_scale, int8_from_policy
 from dspctl.exporter.onnx import OPSET, bytes_from_model, onnx_from_policy
-from dspctl.exporter.precision import (
+from dspctl.exporter.onnx.int8 import activation_scale, int8_from_policy
+from dspctl.exporter.onnx.precision import (
     LARGEST,
     bytes_fp16,
     float32_nodes,
@@ -26,9 +26,9 @@ from dspctl.exporter.precision import (
     onnx_fp16_from_policy,
 )
 from dspctl.runtime import Policy
-from dspctl.runtime.guarded import with_guard
-from dspctl.runtime.onnx_runner import OnnxRunner
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from dspctl.runtime.policy import ACTION_KINDS
+from dspctl.runtime.policy.guarded import with_guard
 from tests.runtime.policies import make_policy, observations_of, policies
 
 
@@ -151,7 +151,7 @@ def test_largest_value_bounds_what_is_seen() -> None:
 def test_the_same_policy_gives_the_same_bytes() -> None:
     code = (
         "import hashlib; from tests.runtime.policies import make_policy; "
-        "from dspctl.exporter.precision import bytes_fp16; "
+        "from dspctl.exporter.onnx.precision import bytes_fp16; "
         "print(hashlib.sha256(bytes_fp16(make_policy(masks=True))).hexdigest())"
     )
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,7 +18,7 @@ from dspctl.exporter.native.build import build_all
 from dspctl.exporter.targets import plan_of
 from dspctl.runtime import Policy
 from dspctl.runtime.bundle import POLICY, open_bundle
-from dspctl.runtime.golden import golden_from_policy
+from dspctl.runtime.reference.golden import golden_from_policy
 from tests.exporter.conftest import Exported, contents
 from tests.exporter.native.tools import needs
 from tests.runtime.bundles import graph_of

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from dspctl import errors
-from dspctl.exporter.int8 import int8_from_policy
 from dspctl.exporter.onnx import bytes_from_model, onnx_from_policy
-from dspctl.exporter.precision import bytes_fp16, float32_nodes, onnx_fp16_from_policy
+from dspctl.exporter.onnx.int8 import int8_from_policy
+from dspctl.exporter.onnx.precision import bytes_fp16, float32_nodes, onnx_fp16_from_policy
 from dspctl.exporter.tensorrt import MAX_BATCH, RTX_CAPABILITIES, engine_from_onnx
-from dspctl.runtime.engine_stamp import EngineMachine
-from dspctl.runtime.guard import ON_INVALID
-from dspctl.runtime.guarded import with_guard
 from dspctl.runtime.policy import ACTION_KINDS
+from dspctl.runtime.policy.guard import ON_INVALID
+from dspctl.runtime.policy.guarded import with_guard
+from dspctl.runtime.tensorrt.stamp import EngineMachine
 from tests.runtime.fake_trt import CACHE, VERSIONS, fake_trt
 from tests.runtime.policies import make_policy, observations_of
 

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from dspctl.exporter.onnx import bytes_from_model, onnx_from_policy
-from dspctl.exporter.precision import bytes_fp16
-from dspctl.exporter.recipe import RECIPE, SCRIPT, recipe_files, rtx_files
-from dspctl.runtime.engine_stamp import (
+from dspctl.exporter.onnx.precision import bytes_fp16
+from dspctl.exporter.tensorrt.recipe import RECIPE, SCRIPT, recipe_files, rtx_files
+from dspctl.runtime.tensorrt.stamp import (
     EngineMachine,
     check_stamp,
     read_engine,

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from dspctl.runtime import Policy
-from dspctl.runtime.artefacts import PARITY, bytes_from_artefacts
 from dspctl.runtime.bundle import ONNX, POLICY, manifest_of, write_bundle
-from dspctl.runtime.manifest import Build
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.bundle.artefacts import PARITY, bytes_from_artefacts
+from dspctl.runtime.bundle.manifest import Build
+from dspctl.runtime.policy.file import bytes_from_policy
 
 NAME = "test_v1"
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from dspctl.runtime import ActionRule, Layer, ObservationSpec, Policy
-from dspctl.runtime.guard import Guard, OnInvalid
-from dspctl.runtime.manifest import Build
+from dspctl.runtime.bundle.manifest import Build
+from dspctl.runtime.policy.guard import Guard, OnInvalid
 from tests.runtime.bundles import bundle_of
 
 NAME = "tiny"

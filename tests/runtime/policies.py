@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from dspctl.runtime import ActionRule, Layer, Normalizer, ObservationSpec, Policy
-from dspctl.runtime.guard import ON_INVALID, Guard
 from dspctl.runtime.policy import ACTION_KINDS
+from dspctl.runtime.policy.guard import ON_INVALID, Guard
 
 META_KEY = "dspctl.policy"
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dspctl.errors import ObservationInvalid
 from dspctl.runtime import Policy, Runner
-from dspctl.runtime.rounding import TANH_ERROR, action_bound, fits_float32, rounding_bound
+from dspctl.runtime.reference.rounding import TANH_ERROR, action_bound, fits_float32, rounding_bound
 from tests.runtime.policies import plain_action, plain_guard, plain_outputs
 
 UNTOUCHED = -77

@@ -11,7 +11,6 @@ import pytest
 from safetensors.numpy import save
 
 from dspctl import errors
-from dspctl.runtime.artefacts import Artefact, bytes_from_artefacts
 from dspctl.runtime.bundle import (
     GOLDEN,
     MANIFEST,
@@ -23,8 +22,9 @@ from dspctl.runtime.bundle import (
     open_bundle,
     write_bundle,
 )
-from dspctl.runtime.golden import golden_from_policy
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.bundle.artefacts import Artefact, bytes_from_artefacts
+from dspctl.runtime.policy.file import bytes_from_policy
+from dspctl.runtime.reference.golden import golden_from_policy
 from tests.runtime.bundles import bundle_of
 from tests.runtime.policies import assert_same_policy, make_policy, observations_of
 

@@ -4,9 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 
 from dspctl.runtime import ActionRule, Layer, ObservationSpec, Policy
-from dspctl.runtime.edges import edge_observations, invalid_observations, reach
-from dspctl.runtime.guard import NOT_FINITE, OUT_OF_RANGE
-from dspctl.runtime.rounding import fits_float32
+from dspctl.runtime.policy.guard import NOT_FINITE, OUT_OF_RANGE
+from dspctl.runtime.reference.edges import edge_observations, invalid_observations, reach
+from dspctl.runtime.reference.rounding import fits_float32
 from tests.runtime.policies import make_policy, plain_guard, policies
 
 INF, TOP = np.inf, float(np.finfo(np.float32).max)

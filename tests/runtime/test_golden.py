@@ -8,14 +8,14 @@ from hypothesis import given, settings
 from safetensors.numpy import load, save
 
 from dspctl.runtime import Policy
-from dspctl.runtime.edges import edge_observations, invalid_observations
-from dspctl.runtime.golden import (
+from dspctl.runtime.reference.edges import edge_observations, invalid_observations
+from dspctl.runtime.reference.golden import (
     Golden,
     bytes_from_golden,
     golden_from_bytes,
     golden_from_policy,
 )
-from dspctl.runtime.rounding import TIE, UNIT_ROUNDOFF
+from dspctl.runtime.reference.rounding import TIE, UNIT_ROUNDOFF
 from tests.runtime.policies import (
     make_policy,
     observations_of,

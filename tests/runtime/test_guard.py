@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dspctl import errors
 from dspctl.runtime import ActionRule, NumpyRunner, Policy
-from dspctl.runtime.guard import FLOAT32_MAX, NOT_FINITE, OUT_OF_RANGE, Guard, usable_range
+from dspctl.runtime.policy.guard import FLOAT32_MAX, NOT_FINITE, OUT_OF_RANGE, Guard, usable_range
 from tests.runtime.policies import make_policy, plain_guard, policies, suspicious_of
 from tests.runtime.runners import assert_follows_the_rules
 

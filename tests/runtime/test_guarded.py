@@ -5,7 +5,7 @@ import pytest
 
 from dspctl import errors
 from dspctl.runtime import ActionRule, ObservationSpec, Policy, with_guard
-from dspctl.runtime.guard import FLOAT32_MAX
+from dspctl.runtime.policy.guard import FLOAT32_MAX
 from tests.runtime.policies import assert_same_policy, make_policy
 
 TOP = float(FLOAT32_MAX)

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 
 from dspctl import errors
-from dspctl.runtime import BACKENDS, NumpyRunner, backends, load, save_policy
+from dspctl.runtime import BACKENDS, NumpyRunner, load, save_policy
+from dspctl.runtime.backends import registry
+from dspctl.runtime.backends.native_library import choose_target
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
+from dspctl.runtime.backends.runner import BaseRunner
 from dspctl.runtime.bundle import GOLDEN, ONNX, bytes_from_golden
-from dspctl.runtime.golden import golden_from_policy
+from dspctl.runtime.bundle.manifest import Build
 from dspctl.runtime.machine import Machine
-from dspctl.runtime.manifest import Build
-from dspctl.runtime.native_library import choose_target
-from dspctl.runtime.onnx_runner import OnnxRunner
-from dspctl.runtime.runner import BaseRunner
+from dspctl.runtime.reference.golden import golden_from_policy
 from tests.exporter.native.tools import needs
 from tests.runtime.bundles import bundle_of, graph_of
 from tests.runtime.native import tiny_bundle, tiny_library, tiny_policy
@@ -191,13 +192,13 @@ def test_a_file_swapped_after_it_was_verified_is_not_what_runs(
 ) -> None:
     policy = tiny_policy(discrete=True)
     path = tiny_bundle(tmp_path / "b", policy, library)
-    opened = backends.OPENERS["native"]
+    opened = registry.OPENERS["native"]
 
     def swap_first(bundle: Any) -> Any:
         (path / "native" / "here" / "libtiny.so").write_bytes(b"something else")
         return opened(bundle)
 
-    monkeypatch.setitem(backends.OPENERS, "native", swap_first)
+    monkeypatch.setitem(registry.OPENERS, "native", swap_first)
     with load(path, "native") as runner:
         assert int(runner(np.array([1, 0, 0], np.float32))) == 0
 

@@ -11,8 +11,7 @@ from jsonschema import Draft202012Validator
 
 from dspctl import errors
 from dspctl.runtime.bundle import manifest_of
-from dspctl.runtime.guarded import with_guard
-from dspctl.runtime.manifest import (
+from dspctl.runtime.bundle.manifest import (
     POLICY,
     Build,
     Manifest,
@@ -24,10 +23,11 @@ from dspctl.runtime.manifest import (
     version_key,
 )
 from dspctl.runtime.policy import Policy
-from dspctl.runtime.policy_file import bytes_from_policy
+from dspctl.runtime.policy.file import bytes_from_policy
+from dspctl.runtime.policy.guarded import with_guard
 from tests.runtime.policies import make_policy
 
-SCHEMA = json.loads(resources("dspctl.runtime").joinpath("bundle.schema.json").read_text())
+SCHEMA = json.loads(resources("dspctl.runtime.bundle").joinpath("bundle.schema.json").read_text())
 BUILD = Build("x86_64", ("avx2",), "gcc: 12.2", ("-O3",))
 
 

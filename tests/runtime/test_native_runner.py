@@ -8,10 +8,10 @@ import pytest
 
 from dspctl import errors
 from dspctl.runtime import NumpyRunner, Runner
-from dspctl.runtime.guard import ON_INVALID, OnInvalid
-from dspctl.runtime.native_library import library_from_bytes
-from dspctl.runtime.native_runner import NativeRunner
+from dspctl.runtime.backends.native_library import library_from_bytes
+from dspctl.runtime.backends.native_runner import NativeRunner
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.policy.guard import ON_INVALID, OnInvalid
 from tests.exporter.native.tools import needs
 from tests.runtime.native import NAME, tiny_library, tiny_policy
 

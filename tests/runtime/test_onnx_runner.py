@@ -5,7 +5,7 @@ import pytest
 
 from dspctl.errors import BackendUnavailable, MissingExtra, ObservationInvalid, ObservationShape
 from dspctl.runtime import NumpyRunner, Runner
-from dspctl.runtime.onnx_runner import OnnxRunner
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from tests.runtime.bundles import graph_of
 from tests.runtime.policies import make_policy, observations_of
 

@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from numpy.typing import NDArray
 
 from dspctl.runtime import NumpyRunner, Policy
-from dspctl.runtime.edges import edge_observations, invalid_observations
-from dspctl.runtime.golden import Golden, golden_from_policy
-from dspctl.runtime.guard import ON_INVALID, OnInvalid
-from dspctl.runtime.parity import Parity, measure_parity
-from dspctl.runtime.rounding import rounding_bound
+from dspctl.runtime.policy.guard import ON_INVALID, OnInvalid
+from dspctl.runtime.reference.edges import edge_observations, invalid_observations
+from dspctl.runtime.reference.golden import Golden, golden_from_policy
+from dspctl.runtime.reference.parity import Parity, measure_parity
+from dspctl.runtime.reference.rounding import rounding_bound
 from tests.runtime.policies import make_policy, policies
 
 

@@ -9,7 +9,7 @@ from safetensors.numpy import load, save
 
 from dspctl import errors
 from dspctl.runtime import Layer, Policy, load_policy, save_policy
-from dspctl.runtime.policy_file import bytes_from_policy, policy_from_bytes
+from dspctl.runtime.policy.file import bytes_from_policy, policy_from_bytes
 from tests.runtime.policies import (
     META_KEY,
     assert_same_policy,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dspctl import errors
 from dspctl.runtime import NumpyRunner, Policy, Runner
-from dspctl.runtime.onnx_runner import OnnxRunner
+from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from tests.runtime.policies import make_policy, observations_of
 from tests.runtime.runners import UNTOUCHED, buffer_of
 

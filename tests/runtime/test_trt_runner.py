@@ -14,9 +14,14 @@ import pytest
 from dspctl import errors
 from dspctl.exporter.onnx import bytes_from_model, onnx_from_policy
 from dspctl.runtime import Policy
-from dspctl.runtime.cuda import Cuda
-from dspctl.runtime.edges import edge_observations
-from dspctl.runtime.engine_stamp import (
+from dspctl.runtime.policy.guarded import with_guard
+from dspctl.runtime.reference.edges import edge_observations
+from dspctl.runtime.reference.golden import golden_from_policy
+from dspctl.runtime.reference.parity import measure_parity
+from dspctl.runtime.tensorrt.api import engine_machine, l4t_release, platform_name, version_of
+from dspctl.runtime.tensorrt.cuda import Cuda
+from dspctl.runtime.tensorrt.runner import TrtRunner
+from dspctl.runtime.tensorrt.stamp import (
     PLAN,
     STAMP,
     EngineStamp,
@@ -26,11 +31,6 @@ from dspctl.runtime.engine_stamp import (
     read_engine,
     stamp_from_bytes,
 )
-from dspctl.runtime.golden import golden_from_policy
-from dspctl.runtime.guarded import with_guard
-from dspctl.runtime.parity import measure_parity
-from dspctl.runtime.trt import engine_machine, l4t_release, platform_name, version_of
-from dspctl.runtime.trt_runner import TrtRunner
 from tests.runtime import fake_trt as fakes
 from tests.runtime.fake_cuda import FakeCuda, cudaError_t
 from tests.runtime.policies import make_policy, observations_of

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from dspctl import __version__, errors
-from dspctl.runtime.backends import OPENERS
+from dspctl.runtime.backends.registry import OPENERS
+from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.bundle import GOLDEN, ONNX, Bundle, bytes_from_golden
-from dspctl.runtime.golden import golden_from_policy
-from dspctl.runtime.runner import Runner
+from dspctl.runtime.reference.golden import golden_from_policy
 from dspctl.runtime.verify import Finding, Verification, verify
 from tests.exporter.native.tools import needs
 from tests.runtime.bundles import bundle_of, graph_of

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from dspctl.exporter.c import CSource, c_from_policy
 from dspctl.exporter.native.targets import NATIVE_TARGETS, NativeTarget
 from dspctl.runtime import Policy
-from dspctl.runtime.guard import Guard
 from dspctl.runtime.machine import this_machine
+from dspctl.runtime.policy.guard import Guard
 
 WARNINGS = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-Werror"]
 UNTOUCHED = 77

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dspctl.exporter.native.build import NativeBuild, build_native
 from dspctl.exporter.native.targets import resolve_targets
-from dspctl.runtime.golden import Golden, golden_from_policy
-from dspctl.runtime.guard import Guard, OnInvalid
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.policy.guard import Guard, OnInvalid
+from dspctl.runtime.reference.golden import Golden, golden_from_policy
 from tests.exporter.native.tools import needs, run, write_files
 from tests.runtime.policies import make_policy
 

@@ -1,0 +1,1 @@
+"""Running TensorRT plans: not yet run on hardware, see docs/tensorrt.md."""

@@ -22,7 +22,11 @@ from rich.table import Table
 from dspctl.benchmarks.machine import describe_machine
 from dspctl.benchmarks.native.accuracy import OBSERVATIONS, Accuracy, measure_accuracy
 from dspctl.benchmarks.native.contenders import this_target
-from dspctl.benchmarks.native.policies import fixed_policies, policy_and_observations
+from dspctl.benchmarks.native.policies import (
+    fixed_policies,
+    policy_and_observations,
+    shape_of,
+)
 from dspctl.benchmarks.native.timing import EMX, NATIVE, ORT, OURS, STRICT, Timing, measure_all
 from dspctl.benchmarks.stats import Interval, percentile_ratio
 from dspctl.errors import DspctlError
@@ -86,7 +90,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         rows = OBSERVATIONS // 2 if options.accuracy else ROWS
         policies = fixed_policies(rows)
         for path in options.policies:
-            policies[path.name] = policy_and_observations(path, rows)
+            policy, recorded = policy_and_observations(path, rows)
+            policies[f"{policy.environment} {shape_of(policy)}"] = policy, recorded
         if options.accuracy:
             errors = [
                 each
@@ -109,7 +114,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             {
                 "kind": "dspctl.native",
                 "machine": machine.to_json(),
-                "timings": [asdict(each) for each in timings],
+                "target": this_target().name,
+                "rounds": options.rounds,
+                "timings": [each.to_json() for each in timings],
+                "ratios": [asdict(each) for each in ratios_of(timings)],
             },
         )
     return 0

@@ -82,3 +82,8 @@ def policy_and_observations(path: Path, rows: int) -> tuple[Policy, NDArray[np.f
     policy = compact(run.policy(), observations=recorded).policy
     picked = np.linspace(0, len(recorded) - 1, min(rows, len(recorded))).round().astype(int)
     return policy, np.ascontiguousarray(recorded[picked], np.float32)
+
+
+def shape_of(policy: Policy) -> str:
+    """Sizes from the inputs that are read to the outputs, joined by dashes."""
+    return "-".join(map(str, [policy.inputs.size, *(layer.width for layer in policy.layers)]))

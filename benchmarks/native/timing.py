@@ -54,6 +54,16 @@ class Timing:
     min_ns: float
     blocks_ns: list[float]
 
+    def to_json(self) -> dict[str, Any]:
+        """The figures as JSON values; of the blocks, what nine in ten did not exceed."""
+        return {
+            "policy": self.policy,
+            "contender": self.contender,
+            "min_ns": self.min_ns,
+            "p50_ns": self.p50_ns,
+            "p90_ns": percentile(np.array(self.blocks_ns), 0.9),
+        }
+
 
 Block = Callable[[], float]
 """Runs one block and returns nanoseconds per call."""
@@ -157,7 +167,7 @@ def measure_all(
         for turn in track(range(rounds), "rounds", console=console):
             keys = list(blocks) if turn % 2 == 0 else list(reversed(blocks))
             for key in keys:
-                spent[key].append(blocks[key]())
+                spent[key].append(round(blocks[key](), 2))
     return [
         Timing(*key, percentile(np.array(each), 0.5), min(each), each)
         for key, each in spent.items()

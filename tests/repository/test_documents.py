@@ -1,3 +1,4 @@
+import json
 import os
 import re
 import shlex
@@ -167,3 +168,27 @@ def test_glossary_has_the_words_of_the_field() -> None:
     )
     assert {word.strip() for word in expected.split(",")} <= set(words)
     assert len(words) == len(set(words))
+
+
+def test_the_table_of_native_code_is_the_stored_result() -> None:
+    from dspctl.cli.show import latency
+
+    result = json.loads((ROOT / "benchmarks" / "results" / "native.json").read_text())
+    found: dict[str, dict[str, str]] = {}
+    for timing in result["timings"]:
+        found.setdefault(timing["policy"], {})[timing["contender"]] = latency(timing["p50_ns"])
+    columns = ["C, fast, gcc", "C, strict, gcc", "emx-onnx-cgen, gcc"]
+    columns += ["ONNX Runtime run, Python", "native runner, Python"]
+    text = (ROOT / "README.md").read_text()
+    for policy, timings in found.items():
+        cells = " | ".join([policy, *(timings[column] for column in columns)])
+        assert f"| {cells} |" in text
+    compact = ["8-9-9-4", "C, fast, gcc"]
+    ratios = [
+        f"{ratio['ratio']['estimate']:.0f}"
+        for ratio in result["ratios"]
+        if ratio["faster"] == compact and ratio["slower"][0] == "8-128-128-4"
+    ]
+    assert len(ratios) == 2
+    for ratio in ratios:
+        assert f"takes {ratio} times" in text or f"and {ratio} times" in text

@@ -19,14 +19,12 @@ from dspctl.runtime.backends.runner import Runner
 from dspctl.runtime.bundle.manifest import canonical_json
 from dspctl.runtime.policy import Policy
 from dspctl.runtime.policy.guard import NOT_FINITE, OUT_OF_RANGE
+from dspctl.runtime.statistics import mean_interval
 
 GATE = "gate.json"
 
 Act = Callable[[NDArray[Any]], NDArray[Any]]
 """From raw observations, float32 [n, obs_dim], to environment actions [n] or [n, action_dim]."""
-
-_RESAMPLES = 10_000
-_LEVEL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ def run_gate(
         returns[1].append(float(gate.play(_one_by_one(runner, counts), seed)))
         if on_progress is not None:
             on_progress(index + 1, gate.episodes)
-    low, high = bootstrap_interval(np.array(returns[0]))
+    low, high = mean_interval(np.array(returns[0]))
     result = GateResult(
         environment=gate.environment,
         episodes=gate.episodes,
@@ -149,15 +147,6 @@ def run_gate(
 def bytes_from_gate(result: GateResult) -> bytes:
     """The file in the bundle."""
     return canonical_json(result.to_json())
-
-
-def bootstrap_interval(returns: NDArray[np.float64]) -> tuple[float, float]:
-    """95% percentile interval of the mean (Efron 1979), always the same for the same returns."""
-    rng = np.random.default_rng(0)
-    picks = rng.integers(len(returns), size=(_RESAMPLES, len(returns)))
-    low, high = np.percentile(returns[picks].mean(axis=1), _LEVEL)
-    # Means of equal returns differ in the last bits; they must not decide.
-    return float(min(low, returns.mean())), float(max(high, returns.mean()))
 
 
 def _unguarded(policy: Policy) -> Act:

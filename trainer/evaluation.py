@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem
 from dspctl.runtime import Runner
+from dspctl.runtime.statistics import mean_interval
 from dspctl.trainer.environments import describe, make
 
 # Training draws its environment seeds below 1e9, so no evaluation episode was ever trained on.
 EVALUATION_SEED = 2_000_000_000
 _LANES = 25
-_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def evaluate(
     finally:
         for lane in lanes:
             lane.close()
-    low, high = _bootstrap_mean(returns)
+    low, high = mean_interval(returns)
     return Evaluation(
         environment=environment,
         episodes=episodes,
@@ -161,11 +161,3 @@ class _Loops:
 
     def keep(self, rows: list[int]) -> None:
         self._actions = self._actions[rows]
-
-
-def _bootstrap_mean(values: NDArray[np.float64]) -> tuple[float, float]:
-    """95% percentile interval of the mean (Efron 1979), always the same for the same values."""
-    rng = np.random.default_rng(0)
-    picks = rng.integers(len(values), size=(_RESAMPLES, len(values)))
-    low, high = np.percentile(values[picks].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)

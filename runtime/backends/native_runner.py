@@ -86,10 +86,10 @@ class NativeRunner(BaseRunner):
         self._close()
 
     def _act(self, rows: NDArray[np.float32], action: NDArray[Any]) -> NDArray[np.uint8]:
-        found = action.astype(self._c_kind)
+        found = np.zeros(action.shape, self._c_kind)
         status = np.zeros(len(rows), np.uint8)
         self._opened().act_batch(rows.ctypes.data, found.ctypes.data, status.ctypes.data, len(rows))
-        action[...] = found
+        self._write(found, status, action)
         return status
 
     def _outputs(self, rows: NDArray[np.float32]) -> NDArray[Any]:

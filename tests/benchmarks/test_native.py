@@ -37,7 +37,6 @@ def test_ratios_divide_the_slower_by_ours() -> None:
 
 
 def test_contenders_compute_the_same_actions(tmp_path: Path) -> None:
-    pytest.importorskip("emx_onnx_cgen", reason="the peers extra is not installed")
     for shape, (policy, observations) in fixed_policies(8).items():
         wanted = policy.act(observations.astype(np.float64))
         for generate in (dspctl_fast, emx):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dspctl import errors
 from dspctl.exporter import Gate, export
-from dspctl.exporter.gate import Act, bootstrap_interval, run_gate
+from dspctl.exporter.gate import Act, run_gate
 from dspctl.runtime import NumpyRunner, Policy
 from dspctl.runtime.bundle import open_bundle
 from tests.runtime.native import tiny_policy
@@ -90,16 +90,6 @@ def test_hold_begins_with_the_safe_action_in_every_episode() -> None:
     hold = tiny_policy(discrete=True, mode="hold")
     with pytest.raises(errors.GateFailed):
         run_gate(Line(broken=0).gate(), _steady(hold), NumpyRunner(hold), "x")
-
-
-def test_the_interval_of_equal_returns_is_a_point() -> None:
-    low, high = bootstrap_interval(np.full(20, 499.7))
-    assert low <= np.full(20, 499.7).mean() <= high  # the last bits decide nothing
-    assert low == pytest.approx(high) == pytest.approx(499.7)
-    low, high = bootstrap_interval(np.arange(100.0))
-    # The standard error of this mean is 28.87 / 10; 1.96 of it to either side.
-    assert low == pytest.approx(49.5 - 5.66, abs=0.3)
-    assert high == pytest.approx(49.5 + 5.66, abs=0.3)
 
 
 def test_the_result_goes_into_the_bundle(tmp_path: Path) -> None:

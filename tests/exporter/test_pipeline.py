@@ -39,7 +39,8 @@ def test_the_graph_alone(tmp_path: Path) -> None:
     assert artefact.figures["invalid"] > 0
     assert opened.artefacts == result.artefacts
     assert (result.name, result.manifest.version) == ("test_v1", "1")
-    assert load(tmp_path / "b").backend == "onnxruntime"
+    with load(tmp_path / "b", "onnxruntime") as runner:
+        assert runner.policy.guard.on_invalid == policy.guard.on_invalid
 
 
 def test_native_code_for_this_machine(discrete: Exported) -> None:

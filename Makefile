@@ -23,7 +23,7 @@ $(VENV)/.dev: $(VENV)/.use
 	@touch $@
 
 $(VENV)/.peers: $(VENV)/.use
-	@$(PIP) --editable '.[all,native,peers]'
+	@$(PIP) --editable '.[all,peers]'
 	@touch $@
 
 system:  # emulators and compilers that the tests of native code run; instant when they are there
@@ -49,7 +49,7 @@ format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-bench-native: system $(VENV)/.peers  ## generated C against ONNX Runtime and emx-onnx-cgen; ARGS='RUN …' adds runs
+bench-native: system $(VENV)/.dev  ## generated C against ONNX Runtime and emx-onnx-cgen; ARGS='RUN …' adds runs
 	@$(BIN)/python -m dspctl.benchmarks.native $(ARGS)
 
 bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and sbx

@@ -57,7 +57,7 @@ def export(
             "--range",
             metavar="RANGE",
             help="What is in range: **declared** takes the environment's bounds, widened to what "
-            "was recorded; **finite** takes every number.",
+            "was recorded; **finite** takes every number that the network can compute.",
         ),
     ] = "declared",
     safe_action: Annotated[

@@ -129,7 +129,7 @@ def _onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
-        raise MissingExtra("onnxruntime", "export", "the onnxruntime backend") from error
+        raise MissingExtra("onnxruntime", "onnxruntime", "the onnxruntime backend") from error
     return onnxruntime
 
 

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from dspctl.runtime.policy import Policy
-from dspctl.runtime.policy.guard import ON_INVALID
+from dspctl.runtime.policy.guard import NO_BOUND, ON_INVALID
 from dspctl.runtime.strict_json import Fields
 
-_FLOAT32_MAX = float(np.finfo(np.float32).max)
 _LONGEST_NAME = 200
 
 
@@ -194,6 +193,6 @@ def _expect(fields: Fields, key: str, wanted: str) -> None:
 
 def _bound(value: np.floating[Any]) -> float | None:
     """A bound as the shortest number that means the same float32; None where there is none."""
-    if not np.isfinite(value) or abs(float(value)) >= _FLOAT32_MAX:
+    if not np.isfinite(value) or abs(float(value)) >= NO_BOUND:
         return None
     return float(str(np.float32(value)))

@@ -37,6 +37,9 @@ OUT_OF_RANGE = 2
 
 FLOAT32_MAX = np.finfo(np.float32).max
 
+NO_BOUND = 1e30
+"""A bound beyond this is none; some environments declare the largest float32."""
+
 
 @dataclass(frozen=True, eq=False)
 class Guard:

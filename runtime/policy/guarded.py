@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from dspctl.errors import InvalidSafeAction, UnknownInvalidMode
 from dspctl.runtime.policy import Policy
 from dspctl.runtime.policy.guard import (
+    NO_BOUND,
     ON_INVALID,
     Guard,
     OnInvalid,
@@ -18,6 +19,7 @@ from dspctl.runtime.policy.guard import (
     why_unsafe,
 )
 from dspctl.runtime.policy.observations import check_recorded, float32_from
+from dspctl.runtime.policy.overflow import largest_computable
 
 ValidRange = Literal["declared", "finite"]
 VALID_RANGES: tuple[str, ...] = get_args(ValidRange)
@@ -38,8 +40,9 @@ def with_guard(
         safe_action: one integer for a discrete policy, else action_dim numbers; None for 0 moved
             into the action bounds, or the first action.
         range: ``declared``: the environment's bounds, widened to every recorded observation (a
-            declared bound is not always kept), and all of float32 where nothing is declared;
-            ``finite``: every finite value is valid.
+            declared bound is not always kept); ``finite``: whatever the network can compute. A
+            feature that nothing bounds reaches as far as no sum overflows, which is all of
+            float32 behind a normaliser that clips.
         recorded: float [n, obs_dim], raw, from episodes; None for the declared bounds alone.
 
     Raises:
@@ -61,6 +64,7 @@ def with_guard(
         low, high = wide.low, wide.high
     else:
         low, high = usable_range(policy.observation.low, policy.observation.high)
+    low, high = _computable(policy, low, high)
     if recorded is not None:
         check_recorded(recorded, policy)
         seen = float32_from(recorded)
@@ -68,6 +72,20 @@ def with_guard(
     return replace(
         policy, guard=Guard(low, high, _safe_action(policy, safe_action), on_invalid=on_invalid)
     )
+
+
+def _computable(
+    policy: Policy, low: NDArray[np.float32], high: NDArray[np.float32]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The range without values that overflow; unread features keep theirs."""
+    read = policy.inputs
+    ends = np.maximum(np.abs(low[read]), np.abs(high[read])).astype(np.float64)
+    bounds = np.where(ends >= NO_BOUND, np.inf, ends)
+    reach = np.float32(largest_computable(policy, bounds))
+    low, high = low.copy(), high.copy()
+    low[read] = np.where(low[read] <= -NO_BOUND, np.maximum(low[read], -reach), low[read])
+    high[read] = np.where(high[read] >= NO_BOUND, np.minimum(high[read], reach), high[read])
+    return low, high
 
 
 def _safe_action(policy: Policy, given: ArrayLike | None) -> NDArray[Any]:

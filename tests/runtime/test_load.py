@@ -96,7 +96,7 @@ def test_auto_falls_back_where_packages_are_absent(
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     runner = load(path)
     assert runner.backend == "numpy"
-    assert "pip install 'dspctl[export]'" in runner.why
+    assert "pip install 'dspctl[onnxruntime]'" in runner.why
     with pytest.raises(errors.MissingExtra):
         load(path, "onnxruntime")
 

@@ -90,5 +90,5 @@ def test_absent_onnxruntime_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     policy = make_policy()
     graph = graph_of(policy)
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'dspctl\[export\]'"):
+    with pytest.raises(MissingExtra, match=r"pip install 'dspctl\[onnxruntime\]'"):
         OnnxRunner(policy, graph)

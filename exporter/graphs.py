@@ -1,5 +1,7 @@
 """The parts of a bundle that are ONNX graphs, or are made from them."""
 
+from typing import TYPE_CHECKING
+
 from dspctl.errors import PrecisionOverflow
 from dspctl.exporter.compare import compare_runner
 from dspctl.exporter.draft import Draft
@@ -7,6 +9,9 @@ from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from dspctl.runtime.bundle import ONNX, ONNX_FP16
 from dspctl.runtime.bundle.artefacts import Artefact
 from dspctl.runtime.policy.observations import float32_from
+
+if TYPE_CHECKING:
+    from dspctl.exporter.onnx.precision import PrecisionReport
 
 ONNX_INT8 = "policy.int8.onnx"
 
@@ -48,9 +53,10 @@ def add_fp16(draft: Draft) -> None:
     recorded = draft.recorded
     compared = draft.compared.observations if recorded is None else float32_from(recorded)
     report = measure_precision("fp16", draft.policy, model, compared)
+    kind = "generated" if recorded is None else "recorded"
     note = (
-        f"ONNX Runtime on this machine, {'generated' if recorded is None else 'recorded'} "
-        f"observations; tolerance: another action on at most {FP16_CHANGED:.0%} of them"
+        f"{_saving(report)} on {kind} observations (ONNX Runtime on this machine; tolerance "
+        f"{FP16_CHANGED:.0%})"
     )
     passed = report.changed_actions <= FP16_CHANGED
     draft.artefacts.append(Artefact(ONNX_FP16, "here", note, passed, report.to_json()))
@@ -66,8 +72,18 @@ def add_int8(draft: Draft) -> None:
 
     made = int8_from_policy(draft.policy, draft.recorded)
     draft.add({ONNX_INT8: made.model})
-    note = "ONNX Runtime on this machine, recorded observations kept apart; no tolerance"
-    draft.artefacts.append(Artefact(ONNX_INT8, "here", note, True, made.report.to_json()))
+    report = made.report
+    note = (
+        f"{_saving(report)} on recorded observations kept apart (ONNX Runtime on this machine; no "
+        "tolerance)"
+    )
+    draft.artefacts.append(Artefact(ONNX_INT8, "here", note, True, report.to_json()))
+
+
+def _saving(report: "PrecisionReport") -> str:
+    """What a graph of lower precision saves and costs."""
+    size = f"{abs(report.saved_bytes):,} bytes {'smaller' if report.saved_bytes > 0 else 'larger'}"
+    return f"{size} than the float32 graph; {report.changed_actions:.2%} of the actions change"
 
 
 def add_recipe(draft: Draft) -> None:

@@ -48,6 +48,8 @@ def draw(result: "Export") -> None:
             show.note(f"{artefact.name} did not run: {artefact.note}")
         elif not artefact.passed:
             show.note(f"{artefact.name} is outside its tolerance: {artefact.note}")
+        elif "saved_bytes" in artefact.figures:
+            show.note(f"{artefact.name}: {artefact.note}")
 
 
 def _comparison(artefact: "Artefact") -> tuple[str, ...]:

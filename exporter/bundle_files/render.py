@@ -7,10 +7,10 @@ from functools import cache
 from typing import Any
 
 from dspctl import __version__
-from dspctl.errors import MissingExtra
 from dspctl.exporter.bundle_files.escapes import markdown_text, number_text, xml_text
 from dspctl.exporter.native.flags import object_flags
 from dspctl.exporter.native.targets import NATIVE_TARGETS
+from dspctl.exporter.templating import template_environment
 from dspctl.runtime.bundle.manifest import Build
 from dspctl.runtime.bundle.specs import action_specification, observation_specification
 from dspctl.runtime.policy import Policy
@@ -179,20 +179,10 @@ def _context(subject: Subject) -> dict[str, Any]:
 
 @cache
 def _environment() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtra("jinja2", "export", "writing a bundle") from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dspctl.exporter.bundle_files", "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # no HTML: what is foreign goes through a filter of its own
+    return template_environment(
+        "dspctl.exporter.bundle_files",
+        {"md": markdown_text, "xml": xml_text, "number": number_text},
     )
-    environment.filters.update(md=markdown_text, xml=xml_text, number=number_text)
-    return environment
 
 
 def _render(template: str, context: dict[str, Any]) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from dspctl.errors import MissingExtra
 from dspctl.exporter.c.describe import action_terms, guard_terms, identity
 from dspctl.exporter.c.layers import LayerView, layer_views, parameters
 from dspctl.exporter.c.literals import float_literal, initialiser, wrapped
@@ -16,6 +15,7 @@ from dspctl.exporter.c.names import check_identifier, comment_text
 from dspctl.exporter.c.rational_tanh import DENOMINATOR, NUMERATOR, TANH_BOUND, TANH_LIMIT
 from dspctl.exporter.c.vectors import stack_bytes, vector_terms
 from dspctl.exporter.native.targets import NativeTarget
+from dspctl.exporter.templating import template_environment
 from dspctl.runtime.policy import Policy
 
 _INLINED = 1024
@@ -67,22 +67,15 @@ def c_from_policy(
 
 @cache
 def _environment() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise MissingExtra("jinja2", "export", "generating C") from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dspctl.exporter.c", "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # C is not HTML; everything foreign goes through `names`
+    return template_environment(
+        "dspctl.exporter.c",
+        {
+            "literal": float_literal,
+            "wrapped": wrapped,
+            "initialiser": initialiser,
+            "comment": comment_text,
+        },
     )
-    environment.filters.update(
-        literal=float_literal, wrapped=wrapped, initialiser=initialiser, comment=comment_text
-    )
-    return environment
 
 
 def _render(template: str, context: dict[str, Any]) -> str:

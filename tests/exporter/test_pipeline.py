@@ -130,6 +130,7 @@ def test_an_int8_graph_only_with_a_recording(tmp_path: Path) -> None:
     int8 = result.artefacts[-1]
     assert (int8.name, int8.ran) == ("policy.int8.onnx", "here")
     assert "saved_bytes" in int8.figures
+    assert "of the actions change on recorded observations" in int8.note
 
 
 def test_golden_vectors_are_the_recording_and_the_reference(tmp_path: Path) -> None:

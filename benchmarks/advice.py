@@ -39,14 +39,7 @@ def advice(
         tail_ns: nanoseconds by the names in `TAIL`.
         clock: the calibrated clock.
     """
-    short = [name for name, share in TAIL.items() if calls < calls_needed(share)]
-    if short:
-        needed = calls_needed(TAIL[short[0]])
-        yield (
-            f"{' and '.join(short)} rest{'s' if len(short) == 1 else ''} on {calls:,} single "
-            f"calls, and MLPerf's rule asks for {needed:,} behind {short[0]}: measure "
-            f"{math.ceil(needed / calls)} times as long before relying on it"
-        )
+    yield from _too_few(calls, "single calls")
     if not warm_up.settled:
         yield (
             f"the warm-up did not settle within {warm_up.calls:,} calls: stop other "
@@ -73,6 +66,44 @@ def advice(
             f"p90 and above contain the clock's own {clock.cost_ns:.0f} ns "
             f"({clock.cost_ns / p50_ns:.0%} of the median call): compare them between subjects, "
             "and take the median for the absolute figure"
+        )
+
+
+def paced_advice(
+    *, steps: int, misses: int, hz: float, period_ns: float, inference_p50_ns: float
+) -> Iterator[str]:
+    """Yield a sentence for each thing that is wrong with a control loop's figures.
+
+    Args:
+        steps: steps behind every figure.
+        misses: steps that ended after the next one's intended start.
+        hz: the rate.
+        period_ns: from one intended start to the next.
+        inference_p50_ns: median of the call alone.
+    """
+    yield from _too_few(steps, "steps")
+    if misses and inference_p50_ns > period_ns:
+        yield (
+            f"{misses:,} of {steps:,} deadlines were missed, since one call takes longer than the "
+            f"period at {hz:g} Hz: take a faster backend, a smaller policy or a lower rate"
+        )
+    elif misses:
+        yield (
+            f"{misses:,} of {steps:,} deadlines were missed at {hz:g} Hz though the median call is "
+            "shorter than the period: other work held the loop up; use --cpu, --fifo and --mlock, "
+            "or a quiet machine"
+        )
+
+
+def _too_few(count: int, what: str) -> Iterator[str]:
+    """Say which percentiles rest on fewer samples than MLPerf's rule asks for."""
+    short = [name for name, share in TAIL.items() if count < calls_needed(share)]
+    if short:
+        needed = calls_needed(TAIL[short[0]])
+        yield (
+            f"{' and '.join(short)} rest{'s' if len(short) == 1 else ''} on {count:,} {what}, "
+            f"and MLPerf's rule asks for {needed:,} behind {short[0]}: measure "
+            f"{math.ceil(needed / count)} times as long before relying on it"
         )
 
 

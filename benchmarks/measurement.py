@@ -2,49 +2,32 @@
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from dspctl import runtime
-from dspctl.benchmarks.latency import ROUNDS, measure_latency, summarize
+from dspctl.benchmarks.keeper import Keeper, Progress
+from dspctl.benchmarks.latency import ROUNDS
 from dspctl.benchmarks.machine import describe_machine
 from dspctl.benchmarks.memory import measure_memory
-from dspctl.benchmarks.ratios import count_ratios, latency_ratios, memory_ratios
+from dspctl.benchmarks.paced import HZ, check_pace
+from dspctl.benchmarks.ratios import count_ratios, memory_ratios
 from dspctl.benchmarks.result import (
     BenchResult,
     ClockRecord,
     Settings,
 )
-from dspctl.benchmarks.result_file import save_result, save_samples
+from dspctl.benchmarks.scheduling import Wanted
+from dspctl.benchmarks.sleep import Sleeper, choose_sleeper
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
-from dspctl.benchmarks.timer import Clock, calibrate
-from dspctl.errors import BackendUnavailable, ConfigProblem, MissingExtra, UnknownBackend
-from dspctl.runtime import Runner
+from dspctl.benchmarks.timer import calibrate
+from dspctl.benchmarks.timing import Timing, measure_calls
+from dspctl.errors import BackendUnavailable, ConfigProblem, UnknownBackend
 
 SECONDS = 10.0
-"""Latency measurement per backend, all subjects together."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a benchmark is.
-
-    Attributes:
-        stage: ``latency`` or ``memory``.
-        backend: the one being measured.
-        done: rounds or processes finished.
-        total: rounds or processes of this stage.
-    """
-
-    stage: str
-    backend: str
-    done: int
-    total: int
+"""Latency measurement per backend, all subjects together; as long again for the control loop."""
 
 
 def measure(
@@ -52,6 +35,9 @@ def measure(
     *,
     backends: Sequence[str] | None = None,
     seconds: float = SECONDS,
+    hz: float = HZ,
+    paced_seconds: float | None = None,
+    wanted: Wanted | None = None,
     observations: NDArray[Any] | None = None,
     memory: bool = True,
     seed: int = 0,
@@ -63,7 +49,11 @@ def measure(
     Args:
         subjects: label → policy file or bundle folder; the first is the baseline of all ratios.
         backends: some of ``runtime.BACKENDS``; None tries all of them.
-        seconds: latency measurement per backend, all subjects together.
+        seconds: calls back to back per backend, all subjects together.
+        hz: rate of the control loop, 50 to 10,000.
+        paced_seconds: control loop per backend, all subjects together; None takes as long as
+            *seconds*, 0 leaves it out.
+        wanted: processor, priority and locked memory to ask for while timing.
         observations: float [n, obs_dim], raw, recorded in the environment; None draws random
             ones.
         memory: whether to start processes for memory and start-up time.
@@ -74,6 +64,7 @@ def measure(
     Raises:
         UnknownBackend: a name that is none.
         BackendUnavailable: no backend runs any subject; the message holds each reason.
+        InvalidRate: *hz* outside its bounds.
         ConfigProblem: no subjects, or no time.
         ObservationShape: subjects or observations of different sizes.
         PolicyProblem, BundleProblem: a subject cannot be read.
@@ -87,23 +78,36 @@ def measure(
             )
     if not (math.isfinite(seconds) and seconds > 0):
         raise ConfigProblem(f"seconds must be a positive number, not {seconds}")
+    loop_s = seconds if paced_seconds is None else paced_seconds
+    if loop_s != 0:
+        check_pace(hz, loop_s)
     opened = open_subjects(subjects)
     machine = describe_machine()
     clock = calibrate()
+    sleeper = choose_sleeper(clock.read)
     chosen, origin = choose_observations(opened[0].policy, observations, seed=seed)
     result = BenchResult(
         status="partial",
         machine=machine,
         clock=ClockRecord(clock.name, clock.resolution_ns, clock.cost_ns, clock.loop_ns),
-        settings=Settings(seconds=seconds, rounds=ROUNDS, seed=seed, observations=origin),
+        settings=Settings(
+            seconds=seconds,
+            rounds=ROUNDS,
+            seed=seed,
+            observations=origin,
+            hz=hz,
+            paced_seconds=loop_s,
+            sleep=sleeper.name,
+        ),
         subjects=tuple(one.subject for one in opened),
         ratios=tuple(count_ratios([one.subject for one in opened])),
-        notes=(*machine.notes(), *_masked(opened)),
+        notes=(*machine.notes(), *_masked(opened), *_relative_sleep(sleeper, loop_s)),
     )
-    keeper = _Keeper(result, out, on_progress)
+    keeper = Keeper(result, out, on_progress)
     keeper.update()
+    timing = Timing(clock, sleeper, wanted or Wanted())
     for backend in chosen_backends:
-        runnable = _measure_latency(keeper, opened, backend, chosen, clock)
+        runnable = measure_calls(keeper, opened, backend, chosen, timing)
         if memory and runnable:
             _measure_memory(keeper, runnable, backend)
     if not keeper.result.latency:
@@ -112,84 +116,7 @@ def measure(
     return keeper.update(status="complete")
 
 
-class _Keeper:
-    """The result so far; every update is on the disk before the next measurement begins."""
-
-    def __init__(
-        self,
-        result: BenchResult,
-        out: Path | None,
-        on_progress: Callable[[Progress], None] | None,
-    ) -> None:
-        self.result = result
-        self.out = out
-        self._on_progress = on_progress
-
-    def update(self, **changes: Any) -> BenchResult:
-        """Replace fields, write, and return the result."""
-        self.result = replace(self.result, **changes)
-        if self.out is not None:
-            save_result(self.result, self.out)
-        return self.result
-
-    def reporter(self, stage: str, backend: str) -> Callable[[int, int], None]:
-        """A callback for one stage."""
-
-        def report(done: int, total: int) -> None:
-            if self._on_progress is not None:
-                self._on_progress(Progress(stage, backend, done, total))
-
-        return report
-
-
-def _measure_latency(
-    keeper: _Keeper,
-    opened: Sequence[Opened],
-    backend: str,
-    observations: NDArray[np.float32],
-    clock: Clock,
-) -> list[Opened]:
-    """Time all subjects that this backend can run, and return them."""
-    seed, seconds = keeper.result.settings.seed, keeper.result.settings.seconds
-    skipped, runners = [], {}
-    with ExitStack() as stack:
-        for one in opened:
-            try:
-                runner: Runner = stack.enter_context(runtime.load(one.path, backend))
-                runner(observations[0])
-            except (BackendUnavailable, MissingExtra) as error:
-                skipped.append(one.skipped(backend, error))
-            else:
-                runners[one.subject.label] = runner
-        if not runners:
-            keeper.update(skipped=(*keeper.result.skipped, *skipped))
-            return []
-        found = measure_latency(
-            runners,
-            observations,
-            clock,
-            seconds=seconds,
-            on_round=keeper.reporter("latency", backend),
-        )
-    raw = {label: samples.single for label, samples in found.items()}
-    if keeper.out is not None:
-        save_samples(found, backend, keeper.out)
-    keeper.update(
-        latency=(
-            *keeper.result.latency,
-            *(summarize(label, backend, one, clock, seed=seed) for label, one in found.items()),
-        ),
-        ratios=(
-            *keeper.result.ratios,
-            *latency_ratios(found, opened[0].subject.label, backend, seed=seed),
-        ),
-        skipped=(*keeper.result.skipped, *skipped),
-        samples={**keeper.result.samples, backend: raw},
-    )
-    return [one for one in opened if one.subject.label in runners]
-
-
-def _measure_memory(keeper: _Keeper, runnable: Sequence[Opened], backend: str) -> None:
+def _measure_memory(keeper: Keeper, runnable: Sequence[Opened], backend: str) -> None:
     paths = {one.subject.label: one.path for one in runnable}
     try:
         found = measure_memory(paths, backend, on_probe=keeper.reporter("memory", backend))
@@ -215,3 +142,12 @@ def _masked(opened: Sequence[Opened]) -> Iterator[str]:
                 f"'{one.subject.label}' still stores its masked units, so it is as large and as "
                 "slow as before: run  dspctl compact  on it first"
             )
+
+
+def _relative_sleep(sleeper: Sleeper, paced_s: float) -> Iterator[str]:
+    """Say so where the control loop's wake-ups are not those of a real one."""
+    if paced_s > 0 and not sleeper.absolute:
+        yield (
+            "this system has no sleep until an absolute time, so the control loop's wake-ups are "
+            "later than on a vehicle: take them on Linux"
+        )

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.latency import Latency
 from dspctl.benchmarks.machine import Machine
 from dspctl.benchmarks.memory import Memory
+from dspctl.benchmarks.paced_figures import Paced
+from dspctl.benchmarks.scheduling import Scheduling
 from dspctl.benchmarks.stats import Interval
 
 Status = Literal["partial", "complete"]
@@ -105,12 +107,18 @@ class Settings:
         rounds: interleaved blocks per subject.
         seed: of observations and resampling.
         observations: where they came from, and how many.
+        hz: rate of the control loop.
+        paced_seconds: control loop per backend, all subjects together; 0 where none was run.
+        sleep: what the loop slept with, see :mod:`dspctl.benchmarks.sleep`.
     """
 
     seconds: float
     rounds: int
     seed: int
     observations: str
+    hz: float
+    paced_seconds: float
+    sleep: str
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,9 @@ class BenchResult:
         clock: with what.
         settings: how.
         subjects: what; the first is the baseline of all ratios.
-        latency: one record per subject and backend.
+        latency: calls back to back, one record per subject and backend.
+        paced: calls in a control loop, one record per subject and backend.
+        scheduling: what was asked of the operating system for both, and its answers.
         memory: one record per subject and backend.
         ratios: baseline against each other subject.
         skipped: what could not be measured.
@@ -138,6 +148,8 @@ class BenchResult:
     settings: Settings
     subjects: tuple[Subject, ...]
     latency: tuple[Latency, ...] = ()
+    paced: tuple[Paced, ...] = ()
+    scheduling: Scheduling = field(default_factory=Scheduling)
     memory: tuple[Memory, ...] = ()
     ratios: tuple[Ratio, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -153,6 +165,12 @@ class BenchResult:
         """One subject's figures on one backend, None where they were not measured."""
         return next(
             (one for one in self.latency if (one.label, one.backend) == (label, backend)), None
+        )
+
+    def paced_of(self, label: str, backend: str) -> Paced | None:
+        """One subject's control loop on one backend, None where it was not run."""
+        return next(
+            (one for one in self.paced if (one.label, one.backend) == (label, backend)), None
         )
 
     def memory_of(self, label: str, backend: str) -> Memory | None:

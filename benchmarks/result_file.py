@@ -1,9 +1,9 @@
 """Reading and writing a benchmark's result.
 
 ``bench.json`` holds every figure; ``bench-<backend>.npz`` holds that backend's raw latency
-samples. Both are replaced atomically after every finished measurement, samples first, so a kill
-at any moment leaves a file that can be read and holds everything finished until then. No other
-module knows the keys.
+samples, ``bench-<backend>-paced.npz`` those of its control loop. All are replaced atomically after
+every finished measurement, samples first, so a kill at any moment leaves a file that can be read
+and holds everything finished until then. No other module knows the keys.
 """
 
 import io
@@ -20,12 +20,15 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.latency import Latency, Samples
 from dspctl.benchmarks.machine import Machine
 from dspctl.benchmarks.memory import Memory, Probe
+from dspctl.benchmarks.paced import PacedSamples
+from dspctl.benchmarks.paced_figures import Paced, Spread
 from dspctl.benchmarks.result import BenchResult, ClockRecord, Ratio, Settings, Skipped, Subject
+from dspctl.benchmarks.scheduling import Request, Scheduling
 from dspctl.benchmarks.stats import Interval
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes, write_json
 
-SCHEMA = 1
+SCHEMA = 2
 KIND = "dspctl.bench"
 
 _SINGLE, _BATCHED = "single:", "batched:"
@@ -53,9 +56,24 @@ def save_samples(samples: Mapping[str, Samples], backend: str, path: Path) -> No
     for label, one in samples.items():
         arrays[_SINGLE + label] = np.stack(one.single_ns)
         arrays[_BATCHED + label] = np.stack(one.batched_ns)
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
-    write_bytes(_samples_path(path, backend), buffer.getvalue())
+    _write_arrays(arrays, _samples_path(path, backend))
+
+
+def save_paced_samples(samples: Mapping[str, PacedSamples], backend: str, path: Path) -> None:
+    """Write the raw samples of one backend's control loops beside the JSON at *path*.
+
+    ``wakeup:<label>`` and ``inference:<label>`` hold nanoseconds of each step, int64 [steps],
+    ``window_steps:<label>`` the steps of each window; a step's latency is the sum of its two.
+
+    Raises:
+        WriteFailed: the file could not be written; an old one is intact.
+    """
+    arrays = {}
+    for label, one in samples.items():
+        arrays[f"wakeup:{label}"] = one.wakeup_ns
+        arrays[f"inference:{label}"] = one.inference_ns
+        arrays[f"window_steps:{label}"] = np.array(one.window_steps, np.int64)
+    _write_arrays(arrays, _samples_path(path, f"{backend}-paced"))
 
 
 def load_result(path: Path) -> BenchResult:
@@ -112,6 +130,14 @@ def _result_from_json(values: dict[str, Any]) -> BenchResult:
             )
             for one in values["latency"]
         ),
+        paced=tuple(_paced(one) for one in values["paced"]),
+        scheduling=_record(
+            Scheduling,
+            {
+                name: None if one is None else _record(Request, one)
+                for name, one in values["scheduling"].items()
+            },
+        ),
         memory=tuple(
             _record(
                 Memory,
@@ -132,9 +158,21 @@ def _result_from_json(values: dict[str, Any]) -> BenchResult:
     )
 
 
+def _paced(values: Mapping[str, Any]) -> Paced:
+    quantities = ("latency_ns", "wakeup_ns", "inference_ns")
+    spreads = {name: _record(Spread, values[name]) for name in quantities}
+    return _record(Paced, {**values, **spreads, "notes": tuple(values["notes"])})
+
+
 def _record(kind: type[_Record], values: Mapping[str, Any]) -> _Record:
     """A record from exactly its fields; anything missing or unknown is a ``TypeError``."""
     return kind(**values)
+
+
+def _write_arrays(arrays: Mapping[str, NDArray[np.int64]], path: Path) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    write_bytes(path, buffer.getvalue())
 
 
 def _samples_path(path: Path, backend: str) -> Path:

@@ -100,7 +100,7 @@ class InvalidVersion(ConfigProblem):
 
 
 class InvalidRate(ConfigProblem):
-    """The control rate is not a positive number."""
+    """The control rate is not a positive number, or not one that a control loop can run at."""
 
 
 class UnknownInvalidMode(ConfigProblem):

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dspctl.benchmarks import BenchResult
+    from dspctl.benchmarks.scheduling import Wanted
 
 
 def bench(
@@ -30,8 +31,30 @@ def bench(
     ] = None,
     seconds: Annotated[
         float,
-        typer.Option(min=0.1, metavar="S", help="Latency measurement per backend, in seconds."),
+        typer.Option(min=0.1, metavar="S", help="Calls back to back per backend, in seconds."),
     ] = 10.0,
+    hz: Annotated[
+        float, typer.Option(metavar="HZ", help="Rate of the control loop, 50 to 10000.")
+    ] = 100.0,
+    paced_seconds: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="S",
+            help="Control loop per backend, in seconds.",
+            show_default="as --seconds",
+        ),
+    ] = None,
+    cpu: Annotated[
+        int | None, typer.Option(metavar="N", help="Time calls on this processor alone.")
+    ] = None,
+    fifo: Annotated[
+        int | None,
+        typer.Option(metavar="PRIORITY", help="Time calls under SCHED_FIFO, 1 to 99."),
+    ] = None,
+    mlock: Annotated[
+        bool, typer.Option("--mlock", help="Lock memory while calls are timed.")
+    ] = False,
     no_memory: Annotated[
         bool, typer.Option("--no-memory", help="Leave out memory and start-up time.")
     ] = False,
@@ -52,11 +75,16 @@ def bench(
 ) -> None:
     """Measure latency, memory and size at batch 1, interleaved with a baseline if one is given.
 
-    Policies take turns in short blocks, so a disturbance hits both. A run is compacted first. A
-    bundle offers more backends than a policy file.
+    Calls are timed back to back, and in a control loop. Policies take turns, so a disturbance hits
+    both. A run is compacted first. A bundle offers more backends than a policy file. What the
+    machine refuses of --cpu, --fifo and --mlock is reported.
     """
+    from dspctl.benchmarks.paced import check_pace
+    from dspctl.benchmarks.scheduling import Wanted
     from dspctl.runtime.files import check_output
 
+    wanted = Wanted(cpu=cpu, fifo=fifo, mlock=mlock)
+    check_pace(hz, seconds if paced_seconds is None else paced_seconds)
     if output is not None:
         check_output(output, force=force)
     named = labels([subject] if against is None else [against, subject])
@@ -68,6 +96,9 @@ def bench(
             out,
             backends=backend or None,
             seconds=seconds,
+            hz=hz,
+            paced_seconds=paced_seconds,
+            wanted=wanted,
             memory=not no_memory,
             observations=_observations(named),
         )
@@ -96,10 +127,16 @@ def run(
     *,
     backends: list[str] | None = None,
     seconds: float,
+    hz: float = 100.0,
+    paced_seconds: float | None = None,
+    wanted: "Wanted | None" = None,
     memory: bool = True,
     observations: "NDArray[Any] | None" = None,
 ) -> "BenchResult":
-    """Measure with a progress bar and write *output*; the first path is the baseline."""
+    """Measure with a progress bar and write *output*; the first path is the baseline.
+
+    The arguments are those of :func:`dspctl.benchmarks.measure`.
+    """
     from dspctl.benchmarks import measure
 
     with show.task_bar("benchmark") as advance:
@@ -107,6 +144,9 @@ def run(
             paths,
             backends=backends,
             seconds=seconds,
+            hz=hz,
+            paced_seconds=paced_seconds,
+            wanted=wanted,
             observations=observations,
             memory=memory,
             out=output,

@@ -34,6 +34,7 @@ def draw(result: "BenchResult") -> None:
     """Print everything a benchmark found."""
     for backend in result.backends:
         _draw_latency(result, backend)
+        _draw_paced(result, backend)
     _draw_size(result)
     if result.memory:
         _draw_memory(result)
@@ -57,6 +58,26 @@ def _draw_latency(result: "BenchResult", backend: str) -> None:
             if one.backend == backend
         ],
     )
+
+
+def _draw_paced(result: "BenchResult", backend: str) -> None:
+    rows = [
+        (
+            one.label,
+            *map(show.latency, (one.latency_ns.p50, one.latency_ns.p99, one.latency_ns.max)),
+            *map(show.latency, (one.wakeup_ns.p50, one.inference_ns.p50)),
+            f"{show.count(one.deadline_misses)}/{show.count(one.steps)}",
+        )
+        for one in result.paced
+        if one.backend == backend
+    ]
+    if rows:
+        show.table(
+            f"Paced with {backend}: a control loop at {result.settings.hz:g} Hz",
+            ("policy", "p50", "p99", "max", "wake-up", "call", "missed"),
+            rows,
+        )
+        show.note("p50 to max: from the intended start; wake-up and call: medians of its two parts")
 
 
 def _draw_size(result: "BenchResult") -> None:
@@ -127,6 +148,7 @@ def _draw_notes(result: "BenchResult") -> None:
     sentences = [f"{one.label} on {one.backend}: {one.reason}" for one in result.skipped]
     sentences += result.notes
     noted = [(one.label, one.backend, one.notes) for one in result.latency]
+    noted += [(one.label, f"{one.backend}, paced", one.notes) for one in result.paced]
     noted += [(one.label, one.backend, one.notes) for one in result.memory]
     sentences += [f"{label} on {backend}: {note}" for label, backend, ns in noted for note in ns]
     for sentence in sentences:

@@ -7,11 +7,11 @@ what differs between their versions is found by looking at what a module has.
 import importlib
 import platform
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
 from dspctl.errors import MissingTensorRT
+from dspctl.runtime.l4t import l4t_release
 from dspctl.runtime.tensorrt.cuda import Cuda
 from dspctl.runtime.tensorrt.stamp import EngineMachine, Flavor
 
@@ -19,7 +19,6 @@ MODULES: dict[str, str] = {"tensorrt": "tensorrt", "rtx": "tensorrt_rtx"}
 _MOST_LINES = 8
 
 _ROOT = Path("/")
-_RELEASE = re.compile(r"#\s*R(\d+).*?REVISION:\s*(\d+(?:\.\d+)*)")
 
 
 def tensorrt_module(flavor: Flavor, purpose: str) -> Any:
@@ -79,23 +78,3 @@ def version_of(trt: Any) -> str:
 def platform_name() -> str:
     """Operating system and processor, such as ``linux-aarch64``."""
     return f"{platform.system()}-{platform.machine()}".lower()
-
-
-def l4t_release(root: Path = _ROOT) -> str | None:
-    """The Jetson's system release, such as ``36.4.3``; None where this is no Jetson.
-
-    From ``/etc/nv_tegra_release``; without that file from the installed package.
-    """
-    try:
-        found = _RELEASE.search((root / "etc" / "nv_tegra_release").read_text(errors="replace"))
-    except OSError:
-        found = None
-    if found:
-        return f"{found[1]}.{found[2]}"
-    command = ["dpkg-query", "--show", "--showformat=${Version}", "nvidia-l4t-core"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    version = re.match(r"\d+(\.\d+)+", done.stdout) if done.returncode == 0 else None
-    return version.group() if version else None

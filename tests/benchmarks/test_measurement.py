@@ -8,14 +8,16 @@ import numpy as np
 import pytest
 
 from dspctl import runtime
-from dspctl.benchmarks import BenchResult, load_result, measure, measurement
+from dspctl.benchmarks import BenchResult, keeper, load_result, measure, timing
+from dspctl.benchmarks.keeper import Progress
 from dspctl.benchmarks.latency import measure_latency
-from dspctl.benchmarks.measurement import Progress
 from dspctl.benchmarks.result_file import save_result
+from dspctl.benchmarks.scheduling import Wanted
 from dspctl.benchmarks.subjects import choose_observations
 from dspctl.errors import (
     BackendUnavailable,
     ConfigProblem,
+    InvalidRate,
     MissingExtra,
     ObservationShape,
     PolicyNotFound,
@@ -78,7 +80,7 @@ def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
     memory = result.memory_of("unpruned", "numpy")
     assert memory is not None
     assert memory.median("peak_rss_bytes") > 1 << 20
-    assert {one.stage for one in seen} == {"latency", "memory"}
+    assert {one.stage for one in seen} == {"latency", "paced", "memory"}
     assert seen[-1].done == seen[-1].total
 
 
@@ -94,6 +96,13 @@ def test_written_and_read_back(subjects: dict[str, Path], tmp_path: Path) -> Non
         assert figures.single_calls == samples.size
     with np.load(tmp_path / "bench-numpy.npz") as archive:
         assert archive["single:pruned"].shape[0] == result.settings.rounds
+    with np.load(tmp_path / "bench-numpy-paced.npz") as archive:
+        for label in subjects:
+            paced = result.paced_of(label, "numpy")
+            assert paced is not None
+            latency_ns = archive[f"wakeup:{label}"] + archive[f"inference:{label}"]
+            assert latency_ns.size == archive[f"window_steps:{label}"].sum() == paced.steps
+            assert latency_ns.max() == paced.latency_ns.max
     # The JSON alone is enough for the figures.
     (tmp_path / "bench-numpy.npz").unlink()
     assert load_result(out).samples == {"numpy": {}}
@@ -116,16 +125,19 @@ def test_every_write_is_a_valid_result(
         save(result, path)
         states.append(load_result(path))
 
-    monkeypatch.setattr(measurement, "save_result", save_and_read)
+    monkeypatch.setattr(keeper, "save_result", save_and_read)
     result = measure(subjects, seconds=SECONDS, memory=False, out=out)
-    assert [one.status for one in states] == ["partial"] * 4 + ["complete"]
+    assert [one.status for one in states] == ["partial"] * 6 + ["complete"]
     assert [one.backends for one in states] == [
         (),
         ("one",),
         ("one",),
+        ("one",),
+        ("one", "two"),
         ("one", "two"),
         ("one", "two"),
     ]
+    assert [len(one.paced) for one in states] == [0, 0, 2, 2, 2, 4, 4]
     assert states[-1] == result
 
 
@@ -146,7 +158,7 @@ def test_a_crash_leaves_what_was_finished(
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(measurement, "measure_latency", crash_second)
+    monkeypatch.setattr(timing, "measure_latency", crash_second)
     with pytest.raises(KeyboardInterrupt):
         measure(subjects, seconds=SECONDS, memory=False, out=out)
     left = load_result(out)
@@ -214,6 +226,25 @@ def test_a_masked_policy_gets_a_note(tmp_path: Path) -> None:
     assert any("still stores its masked units" in note for note in result.notes)
 
 
+def test_the_control_loop_can_be_left_out(subjects: dict[str, Path]) -> None:
+    result = measure(
+        subjects, backends=["numpy"], seconds=SECONDS, hz=1.0, paced_seconds=0, memory=False
+    )
+    assert result.paced == ()
+    assert result.settings.paced_seconds == 0
+
+
+def test_what_the_machine_refuses_is_in_the_result_once(
+    subjects: dict[str, Path], tmp_path: Path, two_backends: None
+) -> None:
+    out = tmp_path / "bench.json"
+    result = measure(subjects, seconds=SECONDS, memory=False, wanted=Wanted(cpu=10**6), out=out)
+    assert result.scheduling.cpu is not None
+    assert not result.scheduling.cpu.granted
+    assert len([note for note in result.notes if "processor 1000000" in note]) == 1
+    assert load_result(out) == result
+
+
 @pytest.mark.parametrize(
     ("broken", "error"),
     [
@@ -223,6 +254,8 @@ def test_a_masked_policy_gets_a_note(tmp_path: Path) -> None:
         ("backend", UnknownBackend),
         ("seconds", ConfigProblem),
         ("recorded", ObservationShape),
+        ("rate", InvalidRate),
+        ("paced seconds", ConfigProblem),
     ],
 )
 def test_refused_before_anything_is_measured(
@@ -239,6 +272,8 @@ def test_refused_before_anything_is_measured(
             given,
             backends=["typo"] if broken == "backend" else ["numpy"],
             seconds=0.0 if broken == "seconds" else SECONDS,
+            hz=20.0 if broken == "rate" else 100.0,
+            paced_seconds=-1.0 if broken == "paced seconds" else None,
             observations=np.zeros((3, 7)) if broken == "recorded" else None,
         )
 
@@ -281,7 +316,8 @@ def test_random_observations_follow_bounds_and_statistics() -> None:
         ("{", "is not a JSON file"),
         ("[]", "is not a benchmark result"),
         ('{"kind": "dspctl.bench", "schema": 99}', "schema 99"),
-        ('{"kind": "dspctl.bench", "schema": 1}', "is malformed"),
+        ('{"kind": "dspctl.bench", "schema": 1}', "schema 1, this dspctl reads 2: run the"),
+        ('{"kind": "dspctl.bench", "schema": 2}', "is malformed"),
     ],
 )
 def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> None:
@@ -292,7 +328,9 @@ def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> N
         load_result(path)
 
 
-@pytest.mark.parametrize("change", ["unknown field", "missing field", "status", "nested"])
+@pytest.mark.parametrize(
+    "change", ["unknown field", "missing field", "status", "nested", "paced", "request"]
+)
 def test_malformed_results(subjects: dict[str, Path], tmp_path: Path, change: str) -> None:
     out = tmp_path / "bench.json"
     measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False, out=out)
@@ -303,6 +341,10 @@ def test_malformed_results(subjects: dict[str, Path], tmp_path: Path, change: st
         del values["ratios"]
     elif change == "status":
         values["status"] = "finished"
+    elif change == "paced":
+        values["paced"][0]["wakeup_ns"]["p42"] = 1.0
+    elif change == "request":
+        values["scheduling"]["cpu"] = {"value": 1}
     else:
         del values["latency"][0]["p99_ns"]
     out.write_text(json.dumps(values))

@@ -309,6 +309,43 @@ def test_bench_prints_percentiles_and_ratios(call: Call, policy: Path, bundle: P
     done = call("bench", bundle, "--against", policy, "--backend", "numpy", *FAST)
     for part in ("p50", "p99.9", "parameters", "policy / bundle", "median latency"):
         assert part in done.stdout
+    for part in ("Paced with numpy: a control loop at 100 Hz", "wake-up", "/5 "):
+        assert part in done.stdout
+
+
+def test_bench_runs_a_control_loop_as_asked(call: Call, policy: Path) -> None:
+    pace = ["--hz", "1000", "--paced-seconds", "0.2", "--cpu", "1000000", "--mlock"]
+    done = call("bench", policy, "--backend", "numpy", *FAST, *pace, "--json")
+    (figures,) = done.json()["paced"]
+    assert (figures["rate_hz"], figures["period_ns"], figures["steps"]) == (1000, 1_000_000, 200)
+    assert set(figures["latency_ns"]) == {"min", "mean", "p50", "p90", "p99", "p99_9", "max"}
+    assert set(figures["latency_ns"]) == set(figures["wakeup_ns"]) == set(figures["inference_ns"])
+    asked = done.json()["scheduling"]
+    assert asked["fifo"] is None
+    assert asked["mlock"]["value"] == 1
+    assert (asked["cpu"]["value"], asked["cpu"]["granted"]) == (1_000_000, False)
+
+
+def test_bench_says_what_was_refused(call: Call, policy: Path) -> None:
+    done = call("bench", policy, "--backend", "numpy", *FAST, "--cpu", "1000000")
+    assert done.code == 0
+    assert "running on processor 1000000 alone was refused" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--hz", "20"], "must be from 50 to 10,000 Hz"),
+        (["--fifo", "100"], "from 1 to 99, not 100"),
+        (["--cpu", "-1"], "0 or more, not -1"),
+    ],
+)
+def test_bench_refuses_what_no_loop_can_have(
+    call: Call, policy: Path, words: list[str], sentence: str
+) -> None:
+    done = call("bench", policy, *FAST, *words)
+    assert done.code == 2
+    assert sentence in done.stderr
 
 
 def test_bench_compacts_a_run_first(call: Call, trained: Path) -> None:

@@ -14,11 +14,12 @@ import pytest
 from dspctl import errors
 from dspctl.exporter.onnx import bytes_from_model, onnx_from_policy
 from dspctl.runtime import Policy
+from dspctl.runtime.l4t import l4t_release
 from dspctl.runtime.policy.guarded import with_guard
 from dspctl.runtime.reference.edges import edge_observations
 from dspctl.runtime.reference.golden import golden_from_policy
 from dspctl.runtime.reference.parity import measure_parity
-from dspctl.runtime.tensorrt.api import engine_machine, l4t_release, platform_name, version_of
+from dspctl.runtime.tensorrt.api import engine_machine, platform_name, version_of
 from dspctl.runtime.tensorrt.cuda import Cuda
 from dspctl.runtime.tensorrt.runner import TrtRunner
 from dspctl.runtime.tensorrt.stamp import (

@@ -5,15 +5,15 @@ generated source and that function are one translation unit, so no generator pay
 another does not.
 """
 
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dspctl.errors import CompilerMissing, MissingExtra
+from dspctl.errors import MissingExtra
 from dspctl.exporter.c import c_from_policy
+from dspctl.exporter.native.compilers import system_compiler, zig_compiler
+from dspctl.exporter.native.flags import Family, object_flags
 from dspctl.exporter.native.targets import NativeTarget, cpu_target
 from dspctl.runtime.machine import this_machine
 from dspctl.runtime.policy import Policy
@@ -21,44 +21,23 @@ from dspctl.runtime.policy import Policy
 NAME = "net"
 RACE = Path(__file__).with_name("race.c")
 
-Generate = Callable[[Policy, NativeTarget, Path], tuple[str, list[str]]]
-"""Policy, target, folder → text of ``contender.c`` and compiler flags; files go to the folder."""
+Generate = Callable[[Policy, NativeTarget, Path], str]
+"""Policy, target, folder → the text of ``contender.c``; what it includes goes to the folder."""
 
 
-@dataclass(frozen=True)
-class Compiler:
-    """How a contender is compiled.
-
-    Attributes:
-        label: as the table names it.
-        command: the compiler with the flags that choose this machine's processor.
-    """
-
-    label: str
-    command: tuple[str, ...]
-
-
-def system_compiler(target: NativeTarget) -> Compiler:
-    """gcc with this machine's instruction set.
+def shipped(target: NativeTarget, *, strict: bool = False, family: Family = "gcc") -> list[str]:
+    """The compiler with exactly the flags that a bundle's library is compiled with.
 
     Raises:
-        CompilerMissing: there is none.
+        CompilerMissing: it is not installed.
     """
-    found = shutil.which("gcc")
-    if found is None:
-        raise CompilerMissing("the comparison needs gcc: run  apt-get install gcc")
-    return Compiler("gcc", (found, *target.system_flags))
+    compiler = zig_compiler() if family == "zig" else system_compiler()
+    return [*compiler.driver, *object_flags(target, compiler.family, strict=strict)]
 
 
-def native_compiler() -> Compiler:
-    """gcc with every instruction this machine has, as peers recommend for their code."""
-    return Compiler("gcc", (*system_compiler(this_target()).command[:1], "-march=native"))
-
-
-def zig_compiler(target: NativeTarget) -> Compiler:
-    """zig cc for the same processor level."""
-    command = (sys.executable, "-m", "ziglang", "cc", f"-mcpu={target.zig_cpu}")
-    return Compiler("zig cc", (*command, "-Xclang", "-O3", "-fno-sanitize=all"))
+def recommended() -> list[str]:
+    """The system's compiler as peers recommend it for their code: every instruction there is."""
+    return [*system_compiler().driver, "-O3", "-march=native"]
 
 
 def this_target() -> NativeTarget:
@@ -66,14 +45,14 @@ def this_target() -> NativeTarget:
     return cpu_target(this_machine())
 
 
-def dspctl_fast(policy: Policy, target: NativeTarget, folder: Path) -> tuple[str, list[str]]:
+def dspctl_fast(policy: Policy, target: NativeTarget, folder: Path) -> str:
     """This project's code, default mode."""
-    return _dspctl(policy, target, folder, strict=False), ["-std=c99", "-ffp-contract=fast"]
+    return _dspctl(policy, target, folder, strict=False)
 
 
-def dspctl_strict(policy: Policy, target: NativeTarget, folder: Path) -> tuple[str, list[str]]:
+def dspctl_strict(policy: Policy, target: NativeTarget, folder: Path) -> str:
     """This project's code with the same bits on every machine."""
-    return _dspctl(policy, target, folder, strict=True), ["-std=c99", "-ffp-contract=off"]
+    return _dspctl(policy, target, folder, strict=True)
 
 
 def _dspctl(policy: Policy, target: NativeTarget, folder: Path, *, strict: bool) -> str:
@@ -88,7 +67,7 @@ def _dspctl(policy: Policy, target: NativeTarget, folder: Path, *, strict: bool)
     )
 
 
-def emx(policy: Policy, target: NativeTarget, folder: Path) -> tuple[str, list[str]]:
+def emx(policy: Policy, target: NativeTarget, folder: Path) -> str:
     """emx-onnx-cgen's code for the policy's graph without the checks of observations.
 
     Its own defaults put large weights into a file and large temporaries on the heap; both are
@@ -117,29 +96,26 @@ def emx(policy: Policy, target: NativeTarget, folder: Path) -> tuple[str, list[s
         f"{{\n    float outputs[1][{out}];\n"
         f"    {NAME}({observation}, {argument}, outputs);\n"
         "}\n"
-    ), ["-lm"]
+    )
 
 
-def compile_contender(generate: Generate, policy: Policy, compiler: Compiler, folder: Path) -> Path:
+def compile_contender(
+    generate: Generate, policy: Policy, compiler: Sequence[str], folder: Path
+) -> Path:
     """Generate and compile one contender in the empty *folder*; returns the shared library.
 
     Raises:
         subprocess.CalledProcessError: it does not compile.
     """
-    text, flags = generate(policy, this_target(), folder)
-    (folder / "contender.c").write_text(text)
-    libraries = [flag for flag in flags if flag.startswith("-l")]
-    options = [flag for flag in flags if not flag.startswith("-l")]
-    command = [*compiler.command, "-O3", *options, "-shared", "-fPIC", "contender.c"]
-    subprocess.run(
-        [*command, "-o", "contender.so", *libraries], cwd=folder, check=True, capture_output=True
-    )
+    (folder / "contender.c").write_text(generate(policy, this_target(), folder))
+    command = [*compiler, "-shared", "-fPIC", "contender.c", "-o", "contender.so", "-lm"]
+    subprocess.run(command, cwd=folder, check=True, capture_output=True)
     return folder / "contender.so"
 
 
 def compile_race(folder: Path) -> Path:
     """The timing loop as a shared library in *folder*."""
     library = folder / "race.so"
-    command = [*native_compiler().command, "-std=c99", "-O2", "-shared", "-fPIC", str(RACE)]
+    command = [*recommended(), "-std=c99", "-shared", "-fPIC", str(RACE)]
     subprocess.run([*command, "-o", str(library)], check=True, capture_output=True)
     return library

@@ -19,10 +19,9 @@ from dspctl.benchmarks.native.contenders import (
     dspctl_fast,
     dspctl_strict,
     emx,
-    native_compiler,
-    system_compiler,
+    recommended,
+    shipped,
     this_target,
-    zig_compiler,
 )
 from dspctl.benchmarks.stats import percentile
 from dspctl.runtime.policy import Policy
@@ -112,10 +111,10 @@ def contenders(
     """Label → blocks, for everything that runs *policy* here."""
     target = this_target()
     compiled = {
-        OURS: (dspctl_fast, system_compiler(target)),
-        STRICT: (dspctl_strict, system_compiler(target)),
-        "C, fast, zig cc": (dspctl_fast, zig_compiler(target)),
-        EMX: (emx, native_compiler()),
+        OURS: (dspctl_fast, shipped(target)),
+        STRICT: (dspctl_strict, shipped(target, strict=True)),
+        "C, fast, zig cc": (dspctl_fast, shipped(target, family="zig")),
+        EMX: (emx, recommended()),
     }
     found: dict[str, Block] = {}
     for index, (label, (generate, compiler)) in enumerate(compiled.items()):

@@ -23,11 +23,11 @@ def output_error_bound(policy: Policy) -> float:
     Holds for every valid observation whose unbounded features lie within ±`UNBOUNDED_REACH`.
     """
     largest, error = _inputs(policy)
-    for layer in policy.layers:
-        weight = np.abs(np.where(layer.kept[:, None], layer.weight, 0).astype(np.float64))
+    for layer in (each.unmasked for each in policy.layers):
+        weight = np.abs(layer.weight.astype(np.float64))
         bias = np.zeros(layer.width)
         if layer.bias is not None:
-            bias = np.abs(np.where(layer.kept, layer.bias, 0).astype(np.float64))
+            bias = np.abs(layer.bias.astype(np.float64))
         reach = weight @ (largest + error) + bias
         error = weight @ error + _gamma(layer.fan_in + 2) * reach
         largest = weight @ largest + bias

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 
 from dspctl.exporter.c.describe import action_terms, guard_terms, identity
-from dspctl.exporter.c.layers import LayerView, layer_views, parameters
+from dspctl.exporter.c.layers import LayerView, layer_views
 from dspctl.exporter.c.literals import float_literal, initialiser, wrapped
 from dspctl.exporter.c.names import check_identifier, comment_text
 from dspctl.exporter.c.rational_tanh import DENOMINATOR, NUMERATOR, TANH_BOUND, TANH_LIMIT
@@ -92,11 +92,9 @@ def _context(policy: Policy, name: str, target: NativeTarget, strict: bool) -> d
     inputs = policy.inputs
     selected = inputs.size < policy.observation.size
     prepares = selected or policy.normalizer is not None
-    first = layer_views(policy, target, strict=strict, local=prepares)
-    if first[0].layout.rows and not prepares:  # vectors are loaded from a local, aligned copy
-        prepares = True
-        first = layer_views(policy, target, strict=strict, local=True)
-    layers = first
+    layers = layer_views(policy, target, strict=strict, local=prepares)
+    loads_vectors = bool(layers[0].layout.rows)
+    prepares = prepares or loads_vectors
     return {
         **identity(policy, name, strict=strict),
         **guard_terms(policy),
@@ -111,7 +109,7 @@ def _context(policy: Policy, name: str, target: NativeTarget, strict: bool) -> d
         "selected": selected,
         "feature": [str(index) for index in inputs],
         "prepares": prepares,
-        "clears_input": bool(layers[0].layout.rows),
+        "clears_input": loads_vectors,
         "normalizer": policy.normalizer,
         "scalar_tanh": _scalar_tanh(policy, layers),
         "scalar_relu": any(
@@ -137,13 +135,10 @@ def _functions(policy: Policy, vector: bool) -> dict[str, str]:
     """How functions are declared: the hot path in one piece, the rest out of its way."""
     if not vector:
         plain = "static "
-        return dict.fromkeys(
-            ("fast_function", "cold_function", "network_function", "entry_function"), plain
-        )
-    small = parameters(policy.layers) <= _INLINED
+        return dict.fromkeys(("fast_function", "cold_function", "network_function"), plain)
+    small = policy.counts.weights <= _INLINED
     return {
         "fast_function": "INLINE ",
         "cold_function": "static __attribute__((noinline, cold)) ",
         "network_function": "INLINE " if small else "static __attribute__((noinline)) ",
-        "entry_function": "INLINE ",
     }

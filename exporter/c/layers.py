@@ -8,7 +8,7 @@ import numpy as np
 from dspctl.exporter.c.constants import Array, BlockView, StripeView, constants
 from dspctl.exporter.c.layout import Affine, affine_layout, padded, stripes_of
 from dspctl.exporter.native.targets import NativeTarget
-from dspctl.runtime.policy import Layer, Policy
+from dspctl.runtime.policy import Policy
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,7 @@ def layer_views(
         target: the machine.
         strict: one order of additions everywhere.
         local: the inputs are prepared in a local variable, not read where the caller has them.
+            They always are where vectors of them are loaded (the first layer's ``rows``).
     """
     lanes = target.lanes
     layouts = [
@@ -109,23 +110,18 @@ def layer_views(
         else Affine(layer.fan_in, layer.width, (), ())
         for layer in policy.layers
     ]
+    local = local or bool(layouts[0].rows)
     views = []
-    for index, (layer, layout) in enumerate(zip(policy.layers, layouts, strict=True)):
+    layers = (layer.unmasked for layer in policy.layers)
+    for index, (layer, layout) in enumerate(zip(layers, layouts, strict=True)):
         number, last = index + 1, index == len(layouts) - 1
-        weight = np.where(layer.kept[:, None], layer.weight, 0).astype(np.float32)
-        bias = None
-        if layer.bias is not None:
-            bias = np.where(layer.kept, layer.bias, 0).astype(np.float32)
+        weight = layer.weight.astype(np.float32)
+        bias = None if layer.bias is None else layer.bias.astype(np.float32)
         blocks, stripes, arrays = constants(number, layout, weight, bias, lanes)
-        name = f"layer_{number - 1}"
-        if index == 0:
-            name = "input" if local else "observation"
-            argument = name + (".value" if local and lanes > 1 and not layout.rows else "")
-            argument = f"&{name}" if local and layout.rows else argument
-        elif lanes == 1:
-            argument = name
-        else:
-            argument = f"&{name}" if layout.rows else f"{name}.value"
+        first = "input" if local else "observation"
+        argument = first if index == 0 else f"layer_{number - 1}"
+        if lanes > 1 and (index > 0 or local):  # a union of vectors and numbers
+            argument = f"&{argument}" if layout.rows else f"{argument}.value"
         views.append(
             LayerView(
                 number=number,
@@ -150,8 +146,3 @@ def widths_of(sizes: Sequence[int], lanes: int) -> tuple[int, ...]:
     """Every vector width that values of these sizes use, widest first."""
     found = {stripe.lanes for size in sizes for stripe in stripes_of(size, lanes)}
     return tuple(sorted(found, reverse=True))
-
-
-def parameters(layers: Sequence[Layer]) -> int:
-    """Multiply-adds of one pass."""
-    return sum(layer.weight.size for layer in layers)

@@ -24,11 +24,11 @@ def strict_outputs(policy: Policy, observations: NDArray[np.float32]) -> NDArray
             if policy.normalizer.clip is not None:
                 clip = np.float32(policy.normalizer.clip)
                 x = np.minimum(np.maximum(x, -clip), clip)
-        for layer in policy.layers:
-            weight = np.where(layer.kept[:, None], layer.weight, 0).astype(np.float32)
+        for layer in (each.unmasked for each in policy.layers):
+            weight = layer.weight.astype(np.float32)
             total = np.zeros((len(x), layer.width), np.float32)
             if layer.bias is not None:
-                total = total + np.where(layer.kept, layer.bias, 0).astype(np.float32)
+                total = total + layer.bias.astype(np.float32)
             for index in range(layer.fan_in):
                 total = total + weight[:, index] * x[:, index, None]
             if layer.activation == "tanh":

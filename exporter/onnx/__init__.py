@@ -119,12 +119,10 @@ def _normalizer(graph: Graph, normalizer: Normalizer, x: str) -> str:
 
 
 def _layer(graph: Graph, layer: Layer, x: str, index: int, *, last: bool) -> str:
-    # Zero rows are the mask, multiplied through: all activations map 0 to 0.
-    kept = layer.kept
-    weight = np.where(kept[:, None], layer.weight, 0.0)
-    inputs = [x, graph.constant(f"layers.{index}.weight", weight)]
+    layer = layer.unmasked
+    inputs = [x, graph.constant(f"layers.{index}.weight", layer.weight)]
     if layer.bias is not None:
-        inputs.append(graph.constant(f"layers.{index}.bias", np.where(kept, layer.bias, 0.0)))
+        inputs.append(graph.constant(f"layers.{index}.bias", layer.bias))
     x = graph.add("Gemm", inputs, OUTPUTS if last else f"layers.{index}.affine", transB=1)
     if layer.activation == "identity":
         return x

@@ -123,11 +123,11 @@ def _layer_inputs(policy: Policy, observations: NDArray[np.float32]) -> list[NDA
     if policy.normalizer is not None:
         h = policy.normalizer.apply(h)
     given = []
-    for layer in policy.layers:
+    for layer in (each.unmasked for each in policy.layers):
         given.append(np.asarray(h, np.float64))
-        h = h @ np.where(layer.kept[:, None], layer.weight, 0.0).T.astype(np.float64)
+        h = h @ layer.weight.T.astype(np.float64)
         if layer.bias is not None:
-            h = h + np.where(layer.kept, layer.bias, 0.0)
+            h = h + layer.bias
         if layer.activation == "tanh":
             h = np.tanh(h)
         elif layer.activation == "relu":

@@ -23,8 +23,8 @@ _FLOAT32 = np.dtype(np.float32)
 class OnnxRunner(BaseRunner):
     """Runs a policy's ONNX graph on the CPU.
 
-    One observation goes through buffers bound once: about 3 us instead of 4.5 on the build
-    machine. They make a runner belong to one thread at a time.
+    One observation goes through buffers bound once, which makes a runner belong to one thread at a
+    time.
 
     Args:
         policy: what the graph was made from.

@@ -46,7 +46,7 @@ def _stays_finite(policy: Policy, largest: NDArray[np.float64]) -> bool:
                 return False
             largest = np.minimum(centred * scale, policy.normalizer.clip)
     for layer in policy.layers:
-        weight = np.abs(np.where(layer.kept[:, None], layer.weight, 0).astype(np.float64))
+        weight = np.abs(layer.unmasked.weight.astype(np.float64))
         largest = weight @ largest
         if layer.bias is not None:
             largest = largest + np.abs(layer.bias.astype(np.float64))

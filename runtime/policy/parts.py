@@ -3,7 +3,8 @@
 Everything here is re-exported by :mod:`dspctl.runtime.policy`, which puts the parts together.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -145,6 +146,18 @@ class Layer:
     def fan_in(self) -> int:
         """Number of inputs (columns)."""
         return int(self.weight.shape[1])
+
+    @cached_property
+    def unmasked(self) -> "Layer":
+        """The same layer with its mask multiplied through (DSP Eq 8), in the same precision.
+
+        The rows of removed units are zero, which every activation maps to zero.
+        """
+        if self.mask is None:
+            return self
+        weight = np.where(self.mask[:, None], self.weight, 0)
+        bias = None if self.bias is None else np.where(self.mask, self.bias, 0)
+        return replace(self, weight=weight, bias=bias, mask=None)
 
     @property
     def kept(self) -> NDArray[np.bool_]:

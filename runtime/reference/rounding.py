@@ -87,9 +87,9 @@ def fits_float32(policy: Policy, observations: NDArray[np.float32]) -> NDArray[n
     if policy.normalizer is not None:
         h = np.asarray(policy.normalizer.apply(h), np.float64)
         fits &= (np.abs(h) < FLOAT32_MAX / 2).all(axis=1)  # a clip would have bounded it
-    for layer in policy.layers:
-        weight = np.where(layer.kept[:, None], layer.weight, 0.0).astype(np.float64)
-        bias = 0.0 if layer.bias is None else np.where(layer.kept, layer.bias, 0.0)
+    for layer in (each.unmasked for each in policy.layers):
+        weight = layer.weight.astype(np.float64)
+        bias = np.float64(0) if layer.bias is None else layer.bias.astype(np.float64)
         sums = np.abs(h) @ np.abs(weight).T + np.abs(bias)
         fits &= (sums < FLOAT32_MAX / 2).all(axis=1)
         h = h @ weight.T + bias
@@ -112,14 +112,13 @@ def _float32_outputs(
     for index, layer in enumerate(policy.layers):
         last = index == len(policy.layers) - 1
         rows = np.arange(layer.width) if last else rng.permutation(layer.width)
-        weight = np.where(layer.kept[:, None], layer.weight, 0.0)
         # A layer of one or two units has no other order; a weight off by one unit in the last
         # place stands for the rounding of its product (Parker's Monte Carlo arithmetic).
-        weight = weight * (1 + 2 * UNIT_ROUNDOFF * rng.choice([-1.0, 1.0], weight.shape))
-        weight = weight.astype(np.float32)
+        off = 1 + 2 * UNIT_ROUNDOFF * rng.choice([-1.0, 1.0], layer.weight.shape)
+        weight = (layer.unmasked.weight * off).astype(np.float32)
         x = x @ weight[rows][:, columns].T
-        if layer.bias is not None:
-            x = x + np.where(layer.kept, layer.bias, 0.0).astype(np.float32)[rows]
+        if layer.unmasked.bias is not None:
+            x = x + layer.unmasked.bias.astype(np.float32)[rows]
         if layer.activation == "tanh":
             noise = rng.uniform(-TANH_ERROR, TANH_ERROR, x.shape).astype(np.float32)
             x = np.tanh(x) + noise * layer.kept[rows]

@@ -13,7 +13,7 @@ from dspctl.benchmarks.native.contenders import (
     compile_race,
     dspctl_fast,
     emx,
-    native_compiler,
+    recommended,
 )
 from dspctl.benchmarks.native.policies import SHAPES, fixed_policies
 from dspctl.benchmarks.native.timing import EMX, NATIVE, ORT, OURS, STRICT, Timing, c_block
@@ -42,7 +42,7 @@ def test_contenders_compute_the_same_actions(tmp_path: Path) -> None:
         for generate in (dspctl_fast, emx):
             folder = tmp_path / f"{shape}-{generate.__name__}"
             folder.mkdir()
-            library = compile_contender(generate, policy, native_compiler(), folder)
+            library = compile_contender(generate, policy, recommended(), folder)
             function = ctypes.CDLL(str(library)).contender
             kind = np.int32 if policy.action.discrete else np.float32
             for row, action in zip(observations, wanted, strict=True):
@@ -53,7 +53,7 @@ def test_contenders_compute_the_same_actions(tmp_path: Path) -> None:
 
 def test_the_race_times_the_calls_it_was_asked_for(tmp_path: Path) -> None:
     policy, observations = fixed_policies(8)["8-9-9-4"]
-    library = compile_contender(dspctl_fast, policy, native_compiler(), tmp_path)
+    library = compile_contender(dspctl_fast, policy, recommended(), tmp_path)
     race = ctypes.CDLL(str(compile_race(tmp_path)))
     race.race.restype = ctypes.c_int64
     assert c_block(race, library, observations)() > 0

@@ -8,15 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 _HOMES = {
-    "BenchResult": "dspctl.benchmarks.result",
-    "load_result": "dspctl.benchmarks.result_file",
+    "BenchResult": "dspctl.benchmarks.record.result",
+    "load_result": "dspctl.benchmarks.record.file",
     "measure": "dspctl.benchmarks.measurement",
 }
 
 if TYPE_CHECKING:
     from dspctl.benchmarks.measurement import measure
-    from dspctl.benchmarks.result import BenchResult
-    from dspctl.benchmarks.result_file import load_result
+    from dspctl.benchmarks.record.file import load_result
+    from dspctl.benchmarks.record.result import BenchResult
 
 __all__ = ["BenchResult", "load_result", "measure"]
 

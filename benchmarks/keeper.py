@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dspctl.benchmarks.result import BenchResult
-from dspctl.benchmarks.result_file import save_result
+from dspctl.benchmarks.record.file import save_result
+from dspctl.benchmarks.record.result import BenchResult
 
 
 @dataclass(frozen=True)

@@ -8,22 +8,22 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dspctl import runtime
+from dspctl.benchmarks.calls.latency import ROUNDS
+from dspctl.benchmarks.calls.paced import HZ, check_pace
+from dspctl.benchmarks.calls.scheduling import Wanted
+from dspctl.benchmarks.calls.sleep import Sleeper, choose_sleeper
+from dspctl.benchmarks.calls.timer import calibrate
+from dspctl.benchmarks.calls.timing import Timing, measure_calls
+from dspctl.benchmarks.comparison.ratios import count_ratios, memory_ratios
 from dspctl.benchmarks.keeper import Keeper, Progress
-from dspctl.benchmarks.latency import ROUNDS
-from dspctl.benchmarks.machine import describe_machine
-from dspctl.benchmarks.memory import measure_memory
-from dspctl.benchmarks.paced import HZ, check_pace
-from dspctl.benchmarks.ratios import count_ratios, memory_ratios
-from dspctl.benchmarks.result import (
+from dspctl.benchmarks.memory.process import measure_memory
+from dspctl.benchmarks.record.machine import describe_machine
+from dspctl.benchmarks.record.result import (
     BenchResult,
     ClockRecord,
     Settings,
 )
-from dspctl.benchmarks.scheduling import Wanted
-from dspctl.benchmarks.sleep import Sleeper, choose_sleeper
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
-from dspctl.benchmarks.timer import calibrate
-from dspctl.benchmarks.timing import Timing, measure_calls
 from dspctl.errors import BackendUnavailable, ConfigProblem, UnknownBackend
 
 SECONDS = 10.0

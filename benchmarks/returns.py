@@ -23,7 +23,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from dspctl.benchmarks.machine import describe_machine
+from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.errors import DspctlError, ResultProblem
 from dspctl.runtime.files import write_json
 

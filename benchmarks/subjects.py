@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.result import Skipped, Subject
+from dspctl.benchmarks.record.result import Skipped, Subject
 from dspctl.errors import ConfigProblem, ObservationShape
 from dspctl.runtime import Policy, load_policy
 from dspctl.runtime.bundle import ONNX, POLICY, open_bundle

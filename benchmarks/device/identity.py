@@ -1,6 +1,6 @@
 """Which device this is, and in which state: board, system, power mode, clocks, heat.
 
-`dspctl.benchmarks.machine` says what a program sees of the machine (cores, memory, libraries);
+`dspctl.benchmarks.record.machine` says what a program sees of the machine (cores, libraries);
 this says what a vehicle's engineer asks about the hardware under it.
 """
 

@@ -19,7 +19,6 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from dspctl.benchmarks.machine import describe_machine
 from dspctl.benchmarks.native.accuracy import OBSERVATIONS, Accuracy, measure_accuracy
 from dspctl.benchmarks.native.contenders import this_target
 from dspctl.benchmarks.native.policies import (
@@ -28,6 +27,7 @@ from dspctl.benchmarks.native.policies import (
     shape_of,
 )
 from dspctl.benchmarks.native.timing import EMX, NATIVE, ORT, OURS, STRICT, Timing, measure_all
+from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.benchmarks.stats import Interval, percentile_ratio
 from dspctl.errors import DspctlError
 from dspctl.runtime.files import write_json

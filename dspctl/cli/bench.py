@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dspctl.benchmarks import BenchResult
-    from dspctl.benchmarks.scheduling import Wanted
+    from dspctl.benchmarks.calls.scheduling import Wanted
 
 
 def bench(
@@ -79,8 +79,8 @@ def bench(
     both. A run is compacted first. A bundle offers more backends than a policy file. What the
     machine refuses of --cpu, --fifo and --mlock is reported.
     """
-    from dspctl.benchmarks.paced import check_pace
-    from dspctl.benchmarks.scheduling import Wanted
+    from dspctl.benchmarks.calls.paced import check_pace
+    from dspctl.benchmarks.calls.scheduling import Wanted
     from dspctl.runtime.files import check_output
 
     wanted = Wanted(cpu=cpu, fifo=fifo, mlock=mlock)

@@ -8,7 +8,7 @@ from dspctl.cli import show
 if TYPE_CHECKING:
     from dspctl.benchmarks import BenchResult
     from dspctl.benchmarks.plots import Side
-    from dspctl.benchmarks.result import Ratio
+    from dspctl.benchmarks.record.result import Ratio
 
 _QUANTITIES = {
     "latency_p50": "median latency",

@@ -86,7 +86,7 @@ def demo(
 
 def _call_medians(contenders: dict[str, Contender]) -> dict[str, float]:
     """Nanoseconds of one call in C; nothing, with a note, where no compiler made any."""
-    from dspctl.benchmarks.native.command import call_medians
+    from dspctl.benchmarks.command.medians import call_medians
 
     try:
         return call_medians({label: one.bundle for label, one in contenders.items()})

@@ -3,7 +3,8 @@ import sys
 
 BASE = (
     "import importlib, sys\n"
-    "for name in ('measurement', 'training', '_training_worker', 'plots', 'result_file'):\n"
+    "modules = 'measurement training.__main__ training._worker plots record.file'\n"
+    "for name in modules.split():\n"
     "    importlib.import_module('dspctl.benchmarks.' + name)\n"
     "print(*sorted({name.split('.')[0] for name in sys.modules}))\n"
 )

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from dspctl import runtime
-from dspctl.benchmarks import BenchResult, keeper, load_result, measure, timing
+from dspctl.benchmarks import BenchResult, keeper, load_result, measure
+from dspctl.benchmarks.calls import timing
+from dspctl.benchmarks.calls.latency import measure_latency
+from dspctl.benchmarks.calls.scheduling import Wanted
 from dspctl.benchmarks.keeper import Progress
-from dspctl.benchmarks.latency import measure_latency
-from dspctl.benchmarks.result_file import save_result
-from dspctl.benchmarks.scheduling import Wanted
+from dspctl.benchmarks.record.file import save_result
 from dspctl.benchmarks.subjects import choose_observations
 from dspctl.errors import (
     BackendUnavailable,

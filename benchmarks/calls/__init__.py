@@ -1,0 +1,1 @@
+"""Timing calls in this process: back to back, and in a control loop."""

@@ -1,0 +1,1 @@
+"""The bundle's own static C program as a measuring device: nothing of Python is in its figures."""

@@ -1,0 +1,1 @@
+"""Energy per inference: windows of power, idle subtracted, subjects taking turns."""

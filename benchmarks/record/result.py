@@ -1,0 +1,193 @@
+"""A benchmark's result as a record; :mod:`dspctl.benchmarks.record.file` reads and writes it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.benchmarks.calls.latency import Latency
+from dspctl.benchmarks.calls.paced_figures import Paced
+from dspctl.benchmarks.calls.scheduling import Scheduling
+from dspctl.benchmarks.memory.process import Memory
+from dspctl.benchmarks.record.machine import Machine
+from dspctl.benchmarks.stats import Interval
+
+Status = Literal["partial", "complete"]
+Raw = Mapping[str, Mapping[str, NDArray[np.int64]]]
+"""backend → label → nanoseconds of single calls."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was measured.
+
+    Attributes:
+        label: the name in every table.
+        file: name of the policy file or bundle folder, without its place on the machine.
+        kind: which of the two.
+        environment: the environment the policy was trained in.
+        sha256: of the policy file.
+        masked: True where masked units are still stored, so nothing has been removed yet.
+        units: hidden units per layer, as stored.
+        weights: entries of all weight matrices (DSP Eq 21).
+        biases: entries of all bias vectors.
+        flops: of one forward pass (DSP Eq 23).
+        parameter_bytes: weights and biases as float32.
+        policy_bytes: size of the policy file.
+        onnx_bytes: size of the ONNX file, None where there is none.
+    """
+
+    label: str
+    file: str
+    kind: Literal["policy", "bundle"]
+    environment: str
+    sha256: str
+    masked: bool
+    units: tuple[int, ...]
+    weights: int
+    biases: int
+    flops: int
+    parameter_bytes: int
+    policy_bytes: int
+    onnx_bytes: int | None
+
+    @property
+    def total_units(self) -> int:
+        """Hidden units of all layers."""
+        return sum(self.units)
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times larger the baseline's figure is: above 1 the subject is faster or smaller.
+
+    Attributes:
+        quantity: e.g. ``latency_p50``, ``weights``.
+        backend: where it was measured, None for a count.
+        baseline: label above the line.
+        subject: label below the line.
+        value: the ratio; a count has no width.
+    """
+
+    quantity: str
+    backend: str | None
+    baseline: str
+    subject: str
+    value: Interval
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A measurement that could not be made, and why."""
+
+    label: str
+    backend: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class ClockRecord:
+    """The clock behind all latencies: see :class:`dspctl.benchmarks.calls.timer.Clock`."""
+
+    name: str
+    resolution_ns: int
+    cost_ns: float
+    loop_ns: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How it was measured.
+
+    Attributes:
+        seconds: latency measurement per backend, all subjects together.
+        rounds: interleaved blocks per subject.
+        seed: of observations and resampling.
+        observations: where they came from, and how many.
+        hz: rate of the control loop.
+        paced_seconds: control loop per backend, all subjects together; 0 where none was run.
+        sleep: what the loop slept with, see :mod:`dspctl.benchmarks.calls.sleep`.
+    """
+
+    seconds: float
+    rounds: int
+    seed: int
+    observations: str
+    hz: float
+    paced_seconds: float
+    sleep: str
+
+
+@dataclass(frozen=True)
+class BenchResult:
+    """Everything one benchmark run found.
+
+    Attributes:
+        status: ``partial`` until the last measurement is in.
+        machine: where.
+        clock: with what.
+        settings: how.
+        subjects: what; the first is the baseline of all ratios.
+        latency: calls back to back, one record per subject and backend.
+        paced: calls in a control loop, one record per subject and backend.
+        scheduling: what was asked of the operating system for both, and its answers.
+        memory: one record per subject and backend.
+        ratios: baseline against each other subject.
+        skipped: what could not be measured.
+        notes: sentences that concern all figures.
+        samples: raw nanoseconds of single calls, backend → label; empty where the file beside
+            the JSON is absent.
+    """
+
+    status: Status
+    machine: Machine
+    clock: ClockRecord
+    settings: Settings
+    subjects: tuple[Subject, ...]
+    latency: tuple[Latency, ...] = ()
+    paced: tuple[Paced, ...] = ()
+    scheduling: Scheduling = field(default_factory=Scheduling)
+    memory: tuple[Memory, ...] = ()
+    ratios: tuple[Ratio, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    notes: tuple[str, ...] = ()
+    samples: Raw = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Backends with at least one latency, in the order measured."""
+        return tuple(dict.fromkeys(record.backend for record in self.latency))
+
+    def latency_of(self, label: str, backend: str) -> Latency | None:
+        """One subject's figures on one backend, None where they were not measured."""
+        return next(
+            (one for one in self.latency if (one.label, one.backend) == (label, backend)), None
+        )
+
+    def paced_of(self, label: str, backend: str) -> Paced | None:
+        """One subject's control loop on one backend, None where it was not run."""
+        return next(
+            (one for one in self.paced if (one.label, one.backend) == (label, backend)), None
+        )
+
+    def memory_of(self, label: str, backend: str) -> Memory | None:
+        """One subject's memory on one backend, None where it was not measured."""
+        return next(
+            (one for one in self.memory if (one.label, one.backend) == (label, backend)), None
+        )
+
+    def ratio_of(self, quantity: str, subject: str, backend: str | None = None) -> Ratio | None:
+        """Baseline against *subject* in one quantity."""
+        wanted = (quantity, subject, backend)
+        return next(
+            (one for one in self.ratios if (one.quantity, one.subject, one.backend) == wanted),
+            None,
+        )
+
+    def fastest(self, label: str) -> Latency | None:
+        """The backend with the smallest median for this subject on this machine."""
+        own = [one for one in self.latency if one.label == label]
+        return min(own, key=lambda one: one.p50_ns.estimate, default=None)

@@ -1,0 +1,1 @@
+"""``dspctl report``: one page that holds everything measured about a policy."""

@@ -1,0 +1,1 @@
+"""Speed of training against other libraries; ``python -m dspctl.benchmarks.training``."""

@@ -52,7 +52,7 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Request:
+class Answer:
     """One request and the answer.
 
     Attributes:
@@ -70,9 +70,9 @@ class Request:
 class Scheduling:
     """Every request with its answer; None where it was not made."""
 
-    cpu: Request | None = None
-    fifo: Request | None = None
-    mlock: Request | None = None
+    cpu: Answer | None = None
+    fifo: Answer | None = None
+    mlock: Answer | None = None
 
     def notes(self, root: Path = Path("/")) -> tuple[str, ...]:
         """A sentence for each refusal and for what a grant brings; *root* is where ``proc`` is."""
@@ -115,15 +115,15 @@ def scheduled(wanted: Wanted) -> Iterator[Scheduling]:
         )
 
 
-def _ask(request: Callable[[int, ExitStack], None], value: int, undo: ExitStack) -> Request:
+def _ask(request: Callable[[int, ExitStack], None], value: int, undo: ExitStack) -> Answer:
     try:
         request(value, undo)
     except (OSError, OverflowError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else None
-        return Request(value, granted=False, reason=reason or str(error))
+        return Answer(value, granted=False, reason=reason or str(error))
     except (AttributeError, TypeError):  # macOS and Windows lack some or all of the three
-        return Request(value, granted=False, reason="this system cannot")
-    return Request(value, granted=True, reason="")
+        return Answer(value, granted=False, reason="this system cannot")
+    return Answer(value, granted=True, reason="")
 
 
 def _pin(cpu: int, undo: ExitStack) -> None:

@@ -10,44 +10,33 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.calls.latency import Latency, Samples
+from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
-from dspctl.benchmarks.calls.paced_figures import Paced, Spread
-from dspctl.benchmarks.calls.scheduling import Request, Scheduling
-from dspctl.benchmarks.memory.process import Memory, Probe
-from dspctl.benchmarks.record.machine import Machine
 from dspctl.benchmarks.record.result import (
     BenchResult,
-    ClockRecord,
-    Ratio,
-    Settings,
-    Skipped,
-    Subject,
 )
-from dspctl.benchmarks.stats import Interval
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes, write_json
 
-SCHEMA = 2
+SCHEMA = 3
 KIND = "dspctl.bench"
 
 _SINGLE, _BATCHED = "single:", "batched:"
-_Record = TypeVar("_Record")
+_BESIDE = frozenset({"samples"})
+"""Fields that are in files beside the JSON."""
 
 
 def save_result(result: BenchResult, path: Path) -> None:
     """Write the JSON; raises `WriteFailed`."""
     values = asdict(replace(result, samples={}))
     del values["samples"]
-    machine = result.machine.to_json()
-    write_json(path, {"kind": KIND, "schema": SCHEMA, **values, "machine": machine})
+    write_json(path, {"kind": KIND, "schema": SCHEMA, **values})
 
 
 def save_samples(samples: Mapping[str, Samples], backend: str, path: Path) -> None:
@@ -108,72 +97,13 @@ def load_result(path: Path) -> BenchResult:
             "run the benchmark again"
         )
     try:
-        result = _result_from_json(values)
-    except (KeyError, TypeError, ValueError) as error:
+        given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
+        result = decode_record(BenchResult, given, "result", without=_BESIDE)
+    except (TypeError, ValueError) as error:  # a value that a record itself refuses
         raise ResultProblem(
             f"{path} is malformed ({type(error).__name__}: {error}): run the benchmark again"
         ) from error
     return replace(result, samples={name: _samples(path, name) for name in result.backends})
-
-
-def _result_from_json(values: dict[str, Any]) -> BenchResult:
-    if values["status"] not in ("partial", "complete"):
-        raise ValueError(f"status {values['status']!r}")
-    known = {entry.name for entry in fields(BenchResult)} - {"samples"} | {"kind", "schema"}
-    if set(values) != known:
-        raise ValueError(f"fields {sorted(set(values) ^ known)}")
-    return BenchResult(
-        status=values["status"],
-        machine=Machine.from_json(values["machine"]),
-        clock=_record(ClockRecord, values["clock"]),
-        settings=_record(Settings, values["settings"]),
-        subjects=tuple(
-            _record(Subject, {**one, "units": tuple(one["units"])}) for one in values["subjects"]
-        ),
-        latency=tuple(
-            _record(
-                Latency,
-                {**one, "p50_ns": _record(Interval, one["p50_ns"]), "notes": tuple(one["notes"])},
-            )
-            for one in values["latency"]
-        ),
-        paced=tuple(_paced(one) for one in values["paced"]),
-        scheduling=_record(
-            Scheduling,
-            {
-                name: None if one is None else _record(Request, one)
-                for name, one in values["scheduling"].items()
-            },
-        ),
-        memory=tuple(
-            _record(
-                Memory,
-                {
-                    **one,
-                    "probes": tuple(_record(Probe, probe) for probe in one["probes"]),
-                    "notes": tuple(one["notes"]),
-                },
-            )
-            for one in values["memory"]
-        ),
-        ratios=tuple(
-            _record(Ratio, {**one, "value": _record(Interval, one["value"])})
-            for one in values["ratios"]
-        ),
-        skipped=tuple(_record(Skipped, one) for one in values["skipped"]),
-        notes=tuple(str(one) for one in values["notes"]),
-    )
-
-
-def _paced(values: Mapping[str, Any]) -> Paced:
-    quantities = ("latency_ns", "wakeup_ns", "inference_ns")
-    spreads = {name: _record(Spread, values[name]) for name in quantities}
-    return _record(Paced, {**values, **spreads, "notes": tuple(values["notes"])})
-
-
-def _record(kind: type[_Record], values: Mapping[str, Any]) -> _Record:
-    """A record from exactly its fields; anything missing or unknown is a ``TypeError``."""
-    return kind(**values)
 
 
 def _write_arrays(arrays: Mapping[str, NDArray[np.int64]], path: Path) -> None:

@@ -11,8 +11,13 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.calls.latency import Latency
 from dspctl.benchmarks.calls.paced_figures import Paced
 from dspctl.benchmarks.calls.scheduling import Scheduling
+from dspctl.benchmarks.comparison.returns import Return, ReturnDifference
+from dspctl.benchmarks.device.identity import Device
+from dspctl.benchmarks.energy.record import Energy
 from dspctl.benchmarks.memory.process import Memory
+from dspctl.benchmarks.memory.sizes import CodeSize, PlanSize
 from dspctl.benchmarks.record.machine import Machine
+from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.stats import Interval
 
 Status = Literal["partial", "complete"]
@@ -103,22 +108,48 @@ class Settings:
     """How it was measured.
 
     Attributes:
-        seconds: latency measurement per backend, all subjects together.
+        request: what was asked for.
         rounds: interleaved blocks per subject.
-        seed: of observations and resampling.
         observations: where they came from, and how many.
-        hz: rate of the control loop.
-        paced_seconds: control loop per backend, all subjects together; 0 where none was run.
-        sleep: what the loop slept with, see :mod:`dspctl.benchmarks.calls.sleep`.
+        observations_sha256: of their bytes, float32 in C order.
+        sleep: what the control loop slept with, see :mod:`dspctl.benchmarks.calls.sleep`.
     """
 
-    seconds: float
+    request: Request
     rounds: int
-    seed: int
     observations: str
-    hz: float
-    paced_seconds: float
+    observations_sha256: str
     sleep: str
+
+
+@dataclass(frozen=True)
+class DeviceState:
+    """The hardware before and after the measurement.
+
+    Attributes:
+        before: read when it began.
+        after: read when it ended; None while it runs.
+        notes: what happened in between, and what to do.
+    """
+
+    before: Device
+    after: Device | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Advice:
+    """Which backend to use for one subject on this machine.
+
+    Attributes:
+        label: the subject.
+        backend: the one that `load` should be given, or ``c`` for the bundle's own command.
+        sentence: why, with the figures.
+    """
+
+    label: str
+    backend: str
+    sentence: str
 
 
 @dataclass(frozen=True)
@@ -128,6 +159,7 @@ class BenchResult:
     Attributes:
         status: ``partial`` until the last measurement is in.
         machine: where.
+        device: the hardware under it.
         clock: with what.
         settings: how.
         subjects: what; the first is the baseline of all ratios.
@@ -135,7 +167,14 @@ class BenchResult:
         paced: calls in a control loop, one record per subject and backend.
         scheduling: what was asked of the operating system for both, and its answers.
         memory: one record per subject and backend.
+        code: compiled code that the subjects bring, one record per subject and target.
+        plans: TensorRT plans that the subjects bring.
+        energy: one record per subject and backend, in the control loop.
+        returns: one record per subject.
+        differences: of returns, the baseline against each other subject.
         ratios: baseline against each other subject.
+        advice: one record per subject, once everything is in.
+        verdict: the comparison in one sentence; empty without a baseline, or while it runs.
         skipped: what could not be measured.
         notes: sentences that concern all figures.
         samples: raw nanoseconds of single calls, backend → label; empty where the file beside
@@ -144,6 +183,7 @@ class BenchResult:
 
     status: Status
     machine: Machine
+    device: DeviceState
     clock: ClockRecord
     settings: Settings
     subjects: tuple[Subject, ...]
@@ -151,7 +191,14 @@ class BenchResult:
     paced: tuple[Paced, ...] = ()
     scheduling: Scheduling = field(default_factory=Scheduling)
     memory: tuple[Memory, ...] = ()
+    code: tuple[CodeSize, ...] = ()
+    plans: tuple[PlanSize, ...] = ()
+    energy: tuple[Energy, ...] = ()
+    returns: tuple[Return, ...] = ()
+    differences: tuple[ReturnDifference, ...] = ()
     ratios: tuple[Ratio, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    verdict: str = ""
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
     samples: Raw = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
@@ -177,6 +224,16 @@ class BenchResult:
         """One subject's memory on one backend, None where it was not measured."""
         return next(
             (one for one in self.memory if (one.label, one.backend) == (label, backend)), None
+        )
+
+    def return_of(self, label: str) -> Return | None:
+        """How one subject acts, None where it was not tried."""
+        return next((one for one in self.returns if one.label == label), None)
+
+    def energy_of(self, label: str, backend: str) -> Energy | None:
+        """One subject's energy on one backend, None where it was not measured."""
+        return next(
+            (one for one in self.energy if (one.label, one.backend) == (label, backend)), None
         )
 
     def ratio_of(self, quantity: str, subject: str, backend: str | None = None) -> Ratio | None:

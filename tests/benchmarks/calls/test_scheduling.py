@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dspctl.benchmarks.calls.scheduling import Request, Scheduling, Wanted, scheduled
+from dspctl.benchmarks.calls.scheduling import Answer, Scheduling, Wanted, scheduled
 from dspctl.errors import ConfigProblem
 
 pytestmark = pytest.mark.skipif(
@@ -34,7 +34,7 @@ def test_one_processor_and_all_of_them_back() -> None:
     before = state()
     cpu = max(before[0])
     with scheduled(Wanted(cpu=cpu)) as granted:
-        assert granted.cpu == Request(cpu, granted=True, reason="")
+        assert granted.cpu == Answer(cpu, granted=True, reason="")
         assert os.sched_getaffinity(0) == {cpu}
     assert state() == before
 
@@ -70,7 +70,7 @@ def refuse(*_: Any) -> None:
 def test_a_refused_priority_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_setscheduler", refuse)
     with scheduled(Wanted(fifo=80)) as granted:
-        assert granted.fifo == Request(80, granted=False, reason=os.strerror(EPERM))
+        assert granted.fifo == Answer(80, granted=False, reason=os.strerror(EPERM))
     (note,) = granted.notes()
     assert "priority 80 under SCHED_FIFO was refused (Operation not permitted)" in note
     assert "ulimit -r 99" in note
@@ -88,7 +88,7 @@ def test_refused_memory_leaves_the_other_requests(monkeypatch: pytest.MonkeyPatc
     with scheduled(Wanted(cpu=cpu, mlock=True)) as granted:
         assert granted.cpu is not None
         assert granted.cpu.granted
-        assert granted.mlock == Request(1, granted=False, reason=os.strerror(EPERM))
+        assert granted.mlock == Answer(1, granted=False, reason=os.strerror(EPERM))
     assert "locking memory was refused" in granted.notes()[0]
 
 
@@ -101,7 +101,7 @@ def test_real_time_throttling_is_said(tmp_path: Path, runtime: str | None, sente
     (folder / "sched_rt_period_us").write_text("1000000\n")
     if runtime is not None:
         (folder / "sched_rt_runtime_us").write_text(runtime)
-    granted = Request(50, granted=True, reason="")
+    granted = Answer(50, granted=True, reason="")
     notes = Scheduling(fifo=granted).notes(tmp_path)
     assert len(notes) == sentences
     assert all("up to 50 ms" in note for note in notes)
@@ -112,8 +112,8 @@ def test_a_system_without_any_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_setaffinity")
     monkeypatch.delattr(os, "sched_getscheduler")
     with scheduled(Wanted(cpu=0, fifo=1)) as granted:
-        assert granted.cpu == Request(0, granted=False, reason="this system cannot")
-        assert granted.fifo == Request(1, granted=False, reason="this system cannot")
+        assert granted.cpu == Answer(0, granted=False, reason="this system cannot")
+        assert granted.fifo == Answer(1, granted=False, reason="this system cannot")
 
 
 def test_restored_after_an_error() -> None:

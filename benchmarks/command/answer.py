@@ -19,5 +19,8 @@ class Answer:
 
 
 RunCommand = Callable[[str, Sequence[str]], Answer]
-"""Runs ``policy bench`` of the subject with this label, with these arguments after ``bench``; it adds
-``--json`` and ``--samples`` itself. Raises `BackendUnavailable` where the program does not run."""
+"""Runs ``policy bench`` of the subject with this label, with these arguments after ``bench``.
+
+It adds ``--json`` and ``--samples`` itself. Raises `BackendUnavailable` where the program does not
+run.
+"""

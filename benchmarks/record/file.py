@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
-from dspctl.benchmarks.record.result import (
-    BenchResult,
-)
+from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.record.result import BenchResult
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes, write_json
 

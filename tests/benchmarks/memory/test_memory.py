@@ -50,10 +50,12 @@ def test_the_baseline_imports_nothing_of_ours_but_the_package() -> None:
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert (
-        loaded.strip()
-        == "['dspctl', 'dspctl.benchmarks', 'dspctl.benchmarks.memory', 'dspctl.benchmarks.memory._probe']"
-    )
+    assert loaded.split() == [
+        "dspctl",
+        "dspctl.benchmarks",
+        "dspctl.benchmarks.memory",
+        "dspctl.benchmarks.memory._probe",
+    ]
 
 
 def test_subjects_are_probed_in_turn(policy: Path, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dspctl.benchmarks.record.file import save_result
-from dspctl.benchmarks.record.result import BenchResult
+from dspctl.benchmarks.record.result import BenchResult, Skipped, Stage, stage_name
 
 
 @dataclass(frozen=True)
@@ -14,10 +14,10 @@ class Progress:
     """How far a benchmark is.
 
     Attributes:
-        stage: ``latency``, ``paced`` or ``memory``.
-        backend: the one being measured.
-        done: rounds, windows or processes finished.
-        total: rounds, windows or processes of this stage.
+        stage: ``latency``, ``paced``, ``memory``, ``energy`` or ``returns``.
+        backend: the one being measured; empty where the stage has none.
+        done: rounds, windows, processes or episodes finished.
+        total: rounds, windows, processes or episodes of this stage.
     """
 
     stage: str
@@ -27,7 +27,13 @@ class Progress:
 
 
 class Keeper:
-    """The result so far; every update is on the disk before the next measurement begins."""
+    """The result so far; every update is on the disk before the next measurement begins.
+
+    Args:
+        result: what is known when the measuring begins.
+        out: JSON file, or None to keep nothing.
+        on_progress: called as measurements proceed.
+    """
 
     def __init__(
         self,
@@ -39,6 +45,11 @@ class Keeper:
         self.out = out
         self._on_progress = on_progress
 
+    @property
+    def baseline(self) -> str:
+        """Label of the first subject."""
+        return self.result.subjects[0].label
+
     def update(self, **changes: Any) -> BenchResult:
         """Replace fields, write, and return the result."""
         self.result = replace(self.result, **changes)
@@ -46,7 +57,41 @@ class Keeper:
             save_result(self.result, self.out)
         return self.result
 
-    def reporter(self, stage: str, backend: str) -> Callable[[int, int], None]:
+    def has(self, stage: Stage, backend: str | None = None) -> bool:
+        """Whether a measurement is in."""
+        return stage_name(stage, backend) in self.result.finished
+
+    def finish(
+        self,
+        stage: Stage,
+        backend: str | None = None,
+        *,
+        skipped: tuple[Skipped, ...] = (),
+        notes: tuple[str, ...] = (),
+        **added: tuple[Any, ...],
+    ) -> None:
+        """Add the records of a measurement that is complete, and write.
+
+        Args:
+            stage: what was measured.
+            backend: on what, None where that does not matter.
+            skipped: what of it could not be measured; the last reason per subject and backend
+                stays.
+            notes: sentences that concern all figures; nothing twice.
+            added: records to append, by the result's fields.
+        """
+        result = self.result
+        changes = {name: (*getattr(result, name), *records) for name, records in added.items()}
+        self.update(
+            finished=(*result.finished, stage_name(stage, backend)),
+            skipped=tuple(
+                {(one.label, one.backend): one for one in (*result.skipped, *skipped)}.values()
+            ),
+            notes=(*result.notes, *(one for one in notes if one not in result.notes)),
+            **changes,
+        )
+
+    def reporter(self, stage: Stage, backend: str = "") -> Callable[[int, int], None]:
         """A callback for one stage."""
 
         def report(done: int, total: int) -> None:

@@ -1,137 +1,283 @@
-"""Measuring subjects against each other on every backend that runs here."""
+"""A whole benchmark: every subject against the first, backend by backend, on this machine."""
 
-import math
+import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from dspctl import runtime
 from dspctl.benchmarks.calls.latency import ROUNDS
-from dspctl.benchmarks.calls.paced import HZ, check_pace
-from dspctl.benchmarks.calls.scheduling import Wanted
+from dspctl.benchmarks.calls.program import time_program
 from dspctl.benchmarks.calls.sleep import Sleeper, choose_sleeper
 from dspctl.benchmarks.calls.timer import calibrate
-from dspctl.benchmarks.calls.timing import Timing, measure_calls
-from dspctl.benchmarks.comparison.ratios import count_ratios, memory_ratios
+from dspctl.benchmarks.calls.timing import Timing, time_calls
+from dspctl.benchmarks.comparison.advice import advise
+from dspctl.benchmarks.comparison.ratios import code_ratios, count_ratios, memory_ratios
+from dspctl.benchmarks.comparison.returns import Return, measure_return, return_differences
+from dspctl.benchmarks.comparison.sweep import is_sweep, sweep_verdict
+from dspctl.benchmarks.comparison.verdict import verdict
+from dspctl.benchmarks.device.changes import compare
+from dspctl.benchmarks.host import Host, LocalHost
 from dspctl.benchmarks.keeper import Keeper, Progress
-from dspctl.benchmarks.memory.process import measure_memory
-from dspctl.benchmarks.record.machine import describe_machine
+from dspctl.benchmarks.memory.process import measure_memory, probe_once
+from dspctl.benchmarks.memory.sizes import PlanSize, code_sizes, plan_sizes
+from dspctl.benchmarks.record.file import load_result
 from dspctl.benchmarks.record.result import (
     BenchResult,
-    ClockRecord,
+    DeviceState,
     Settings,
+    Skipped,
 )
+from dspctl.benchmarks.request import C, Request
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
-from dspctl.errors import BackendUnavailable, ConfigProblem, UnknownBackend
-
-SECONDS = 10.0
-"""Latency measurement per backend, all subjects together; as long again for the control loop."""
+from dspctl.errors import (
+    BackendUnavailable,
+    EngineMismatch,
+    EnvironmentProblem,
+    MissingExtra,
+    OutputExists,
+    ResultProblem,
+)
 
 
 def measure(
     subjects: Mapping[str, Path],
+    request: Request | None = None,
     *,
-    backends: Sequence[str] | None = None,
-    seconds: float = SECONDS,
-    hz: float = HZ,
-    paced_seconds: float | None = None,
-    wanted: Wanted | None = None,
     observations: NDArray[Any] | None = None,
-    memory: bool = True,
-    seed: int = 0,
+    host: Host | None = None,
     out: Path | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> BenchResult:
-    """Measure latency, memory and size of *subjects*, interleaved, backend by backend.
+    """Measure *subjects* against each other: latency in two ways, memory, energy, size, return.
+
+    Every measurement is on the disk before the next one begins. Where *out* already holds some of
+    them, of the same request and subjects on the same machine, only the others are made.
 
     Args:
         subjects: label → policy file or bundle folder; the first is the baseline of all ratios.
-        backends: some of ``runtime.BACKENDS``; None tries all of them.
-        seconds: calls back to back per backend, all subjects together.
-        hz: rate of the control loop, 50 to 10,000.
-        paced_seconds: control loop per backend, all subjects together; None takes as long as
-            *seconds*, 0 leaves it out.
-        wanted: processor, priority and locked memory to ask for while timing.
+        request: what to measure, and how; None measures everything.
         observations: float [n, obs_dim], raw, recorded in the environment; None draws random
             ones.
-        memory: whether to start processes for memory and start-up time.
-        seed: of the observations drawn and of resampling.
+        host: the machine to measure on; None is this one.
         out: JSON file, replaced after every finished measurement; None keeps nothing.
         on_progress: called as measurements proceed.
 
     Raises:
-        UnknownBackend: a name that is none.
         BackendUnavailable: no backend runs any subject; the message holds each reason.
-        InvalidRate: *hz* outside its bounds.
-        ConfigProblem: no subjects, or no time.
+        ConfigProblem: no subjects.
         ObservationShape: subjects or observations of different sizes.
+        OutputExists: *out* holds another benchmark, or a complete one.
         PolicyProblem, BundleProblem: a subject cannot be read.
         WriteFailed: *out* cannot be written.
     """
-    chosen_backends = runtime.BACKENDS if backends is None else tuple(backends)
-    for backend in chosen_backends:
-        if backend not in runtime.BACKENDS:
-            raise UnknownBackend(
-                f"there is no backend {backend!r}: choose from {', '.join(runtime.BACKENDS)}"
-            )
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ConfigProblem(f"seconds must be a positive number, not {seconds}")
-    loop_s = seconds if paced_seconds is None else paced_seconds
-    if loop_s != 0:
-        check_pace(hz, loop_s)
+    asked = request or Request()
+    where = host or LocalHost(subjects)
     opened = open_subjects(subjects)
-    machine = describe_machine()
     clock = calibrate()
     sleeper = choose_sleeper(clock.read)
-    chosen, origin = choose_observations(opened[0].policy, observations, seed=seed)
-    result = BenchResult(
+    chosen, origin = choose_observations(opened[0].policy, observations, seed=asked.seed)
+    fresh = BenchResult(
         status="partial",
-        machine=machine,
-        clock=ClockRecord(clock.name, clock.resolution_ns, clock.cost_ns, clock.loop_ns),
+        machine=where.machine(),
+        device=DeviceState(where.device()),
+        clock=clock.record,
         settings=Settings(
-            seconds=seconds,
+            request=asked,
             rounds=ROUNDS,
-            seed=seed,
             observations=origin,
-            hz=hz,
-            paced_seconds=loop_s,
+            observations_sha256=hashlib.sha256(chosen.tobytes()).hexdigest(),
             sleep=sleeper.name,
         ),
         subjects=tuple(one.subject for one in opened),
-        ratios=tuple(count_ratios([one.subject for one in opened])),
-        notes=(*machine.notes(), *_masked(opened), *_relative_sleep(sleeper, loop_s)),
     )
-    keeper = Keeper(result, out, on_progress)
+    keeper = Keeper(_continued(fresh, out) or _begun(fresh, opened, sleeper), out, on_progress)
     keeper.update()
-    timing = Timing(clock, sleeper, wanted or Wanted())
-    for backend in chosen_backends:
-        runnable = measure_calls(keeper, opened, backend, chosen, timing)
-        if memory and runnable:
-            _measure_memory(keeper, runnable, backend)
+    if asked.memory and host is None:
+        # First, while this process holds none of the backends' libraries: pages that two processes
+        # map count by half in the PSS of each.
+        for backend in asked.backends:
+            _measure_memory(keeper, opened, backend)
+    for backend in asked.backends:
+        if backend == C:
+            time_program(keeper, opened, where)
+        elif host is None:
+            time_calls(keeper, opened, backend, chosen, Timing(clock, sleeper))
+        else:
+            _refuse(keeper, opened, backend, f"{where.name} has no Python that could run it")
     if not keeper.result.latency:
         reasons = "; ".join(f"{one.backend}: {one.reason}" for one in keeper.result.skipped)
         raise BackendUnavailable(f"no backend could run any subject ({reasons})")
-    return keeper.update(status="complete")
+    return conclude(keeper, opened, where)
 
 
-def _measure_memory(keeper: Keeper, runnable: Sequence[Opened], backend: str) -> None:
-    paths = {one.subject.label: one.path for one in runnable}
-    try:
-        found = measure_memory(paths, backend, on_probe=keeper.reporter("memory", backend))
-    except BackendUnavailable as error:
-        lost = tuple(one.skipped(backend, error) for one in runnable)
-        keeper.update(skipped=(*keeper.result.skipped, *lost))
-    else:
-        baseline, seed = keeper.result.subjects[0].label, keeper.result.settings.seed
-        keeper.update(
-            memory=(*keeper.result.memory, *found.values()),
-            ratios=(
-                *keeper.result.ratios,
-                *memory_ratios(found, baseline, backend, seed=seed),
-            ),
+def conclude(keeper: Keeper, opened: Sequence[Opened], host: Host) -> BenchResult:
+    """Add what needs no timing: returns, the device afterwards, advice and the verdict.
+
+    Args:
+        keeper: everything else is in it.
+        opened: the subjects, the baseline first.
+        host: where it was measured.
+
+    Raises:
+        WriteFailed: the result cannot be written.
+    """
+    _measure_returns(keeper, opened)
+    before, after = keeper.result.device.before, host.device()
+    changes = DeviceState(before, after, compare(before, after))
+    if is_sweep(keeper.result):
+        return keeper.update(
+            device=changes, verdict=sweep_verdict(keeper.result), status="complete"
         )
+    return keeper.update(
+        device=changes,
+        advice=advise(keeper.result),
+        verdict=verdict(keeper.result),
+        status="complete",
+    )
+
+
+def same_benchmark(one: BenchResult, other: BenchResult) -> str:
+    """Why two results are not of one benchmark that was interrupted; empty where they are."""
+    if one.settings.request != other.settings.request:
+        mine, theirs = asdict(one.settings.request), asdict(other.settings.request)
+        names = sorted(name for name in mine if mine[name] != theirs[name])
+        return f"it was asked for with another {', '.join(names)}"
+    if one.subjects != other.subjects:
+        return "its subjects are other ones"
+    if one.settings.observations_sha256 != other.settings.observations_sha256:
+        return "its observations are other ones"
+    here, there = (
+        (result.machine.cpu, result.machine.cores, result.machine.python, result.machine.libraries)
+        for result in (one, other)
+    )
+    return "" if here == there else "it was measured on another machine, or with other packages"
+
+
+def _begun(fresh: BenchResult, opened: Sequence[Opened], sleeper: Sleeper) -> BenchResult:
+    """What is known of the subjects before anything runs."""
+    bundles = [(one.path, one.subject.label) for one in opened if one.subject.kind == "bundle"]
+    code = tuple(size for path, label in bundles for size in code_sizes(path, label))
+    plans: list[PlanSize] = []
+    skipped: list[Skipped] = []
+    for path, label in bundles:
+        try:
+            plans += plan_sizes(path, label)
+        except EngineMismatch as error:
+            skipped.append(Skipped(label, "tensorrt", str(error)))
+    request = fresh.settings.request
+    return replace(
+        fresh,
+        code=code,
+        plans=tuple(plans),
+        skipped=tuple(skipped),
+        ratios=(
+            *count_ratios(fresh.subjects),
+            *code_ratios(code, fresh.subjects[0].label),
+        ),
+        notes=(
+            *fresh.machine.notes(),
+            *fresh.device.before.notes,
+            *_masked(opened),
+            *_relative_sleep(sleeper, request),
+        ),
+    )
+
+
+def _continued(fresh: BenchResult, out: Path | None) -> BenchResult | None:
+    """What *out* holds already, if it is an interrupted run of the same benchmark.
+
+    Raises:
+        OutputExists: it is complete, or another one; nothing of it is lost.
+    """
+    if out is None or not out.exists():
+        return None
+    try:
+        found = load_result(out)
+    except ResultProblem as error:
+        raise OutputExists(
+            f"{out} exists and cannot be continued ({error}): name another file, or replace it "
+            "with --force"
+        ) from error
+    reason = "it is complete" if found.status == "complete" else same_benchmark(fresh, found)
+    if reason:
+        raise OutputExists(
+            f"{out} exists and cannot be continued, {reason}: name another file, or replace it "
+            "with --force"
+        )
+    return found
+
+
+def _measure_memory(keeper: Keeper, opened: Sequence[Opened], backend: str) -> None:
+    if keeper.has("memory", backend):
+        return
+    paths: dict[str, Path] = {}
+    lost: list[Skipped] = []
+    for one in opened:
+        try:
+            # Whether it runs at all; the first process also fills the system's file cache.
+            probe_once(one.path, backend)
+        except BackendUnavailable as error:
+            lost.append(one.skipped(backend, error))
+        else:
+            paths[one.subject.label] = one.path
+    found = {}
+    if paths:
+        found = measure_memory(paths, backend, on_probe=keeper.reporter("memory", backend))
+    keeper.finish(
+        "memory",
+        backend,
+        memory=tuple(found.values()),
+        ratios=tuple(
+            memory_ratios(found, keeper.baseline, backend, seed=keeper.result.settings.request.seed)
+        ),
+    )
+
+
+def _measure_returns(keeper: Keeper, opened: Sequence[Opened]) -> None:
+    request = keeper.result.settings.request
+    if request.episodes == 0 or keeper.has("returns"):
+        return
+    report = keeper.reporter("returns")
+    found: list[Return] = []
+    skipped: list[Skipped] = []
+    for index, one in enumerate(opened):
+        try:
+            found.append(
+                measure_return(
+                    one.subject.label,
+                    one.policy,
+                    episodes=request.episodes,
+                    seed=request.seed,
+                    on_progress=partial(_report_part, report, index, len(opened)),
+                )
+            )
+        except (MissingExtra, EnvironmentProblem) as error:
+            skipped.append(Skipped(one.subject.label, "return", str(error)))
+    paired = bool(found) and found[0].label == keeper.baseline
+    keeper.finish(
+        "returns",
+        returns=tuple(found),
+        differences=return_differences(found, seed=request.seed) if paired else (),
+        skipped=tuple(skipped),
+    )
+
+
+def _report_part(
+    report: Callable[[int, int], None], part: int, parts: int, done: int, total: int
+) -> None:
+    """Progress of one of several equal parts."""
+    report(part * total + done, parts * total)
+
+
+def _refuse(keeper: Keeper, opened: Sequence[Opened], backend: str, reason: str) -> None:
+    """Record that a backend cannot be measured on a machine."""
+    if not keeper.has("latency", backend):
+        skipped = tuple(Skipped(one.subject.label, backend, reason) for one in opened)
+        keeper.finish("latency", backend, skipped=skipped)
 
 
 def _masked(opened: Sequence[Opened]) -> Iterator[str]:
@@ -144,9 +290,9 @@ def _masked(opened: Sequence[Opened]) -> Iterator[str]:
             )
 
 
-def _relative_sleep(sleeper: Sleeper, paced_s: float) -> Iterator[str]:
+def _relative_sleep(sleeper: Sleeper, request: Request) -> Iterator[str]:
     """Say so where the control loop's wake-ups are not those of a real one."""
-    if paced_s > 0 and not sleeper.absolute:
+    if request.paced_seconds > 0 and not sleeper.absolute:
         yield (
             "this system has no sleep until an absolute time, so the control loop's wake-ups are "
             "later than on a vehicle: take them on Linux"

@@ -113,6 +113,44 @@ def bootstrap_mean(
     return Interval(mean, float(low), float(high), confidence)
 
 
+def mean_ratio(
+    numerator: NDArray[Any],
+    denominator: NDArray[Any],
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval | None:
+    """Interval of a ratio of two means of paired samples, which are resampled in pairs.
+
+    Args:
+        numerator: float [n], sample i paired with that of *denominator*.
+        denominator: float [n].
+        confidence: e.g. 0.95.
+        resamples: bootstrap draws.
+        seed: of the draws.
+
+    Returns:
+        None where the denominator's mean is not positive in every resample: a share of a return
+        around zero means nothing.
+
+    Raises:
+        ConfigProblem: no samples, or unequal numbers of them.
+    """
+    above, below = np.asarray(numerator, np.float64), np.asarray(denominator, np.float64)
+    if above.size == 0 or above.shape != below.shape:
+        raise ConfigProblem("a ratio of means needs as many samples above as below the line")
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for rows in _chunks(resamples, above.size):
+        picks = rng.integers(0, above.size, (rows, above.size))
+        means = below[picks].mean(axis=1)
+        if means.min() <= 0:
+            return None
+        drawn.append(above[picks].mean(axis=1) / means)
+    return _interval(float(above.mean() / below.mean()), np.concatenate(drawn), confidence)
+
+
 def percentile_interval(
     blocks: Blocks,
     share: float,
@@ -157,6 +195,30 @@ def percentile_ratio(
     weights = _draw_blocks(len(numerator), resamples, seed)
     above = _percentiles_of_draws(numerator, share, weights)
     below = _percentiles_of_draws(denominator, share, weights)
+    estimate = percentile(np.concatenate(numerator), share) / percentile(
+        np.concatenate(denominator), share
+    )
+    return _interval(estimate, above / below, confidence)
+
+
+def unpaired_percentile_ratio(
+    numerator: Blocks,
+    denominator: Blocks,
+    share: float,
+    *,
+    confidence: float = CONFIDENCE,
+    resamples: int = 2_000,
+    seed: int = 0,
+) -> Interval:
+    """Interval of a ratio of two percentiles that were measured in different runs.
+
+    The blocks of each run are resampled on their own, so nothing that changed between the runs
+    cancels. Arguments as for `percentile_ratio`.
+    """
+    above = _percentiles_of_draws(numerator, share, _draw_blocks(len(numerator), resamples, seed))
+    below = _percentiles_of_draws(
+        denominator, share, _draw_blocks(len(denominator), resamples, seed + 1)
+    )
     estimate = percentile(np.concatenate(numerator), share) / percentile(
         np.concatenate(denominator), share
     )

@@ -268,7 +268,58 @@ class ResultProblem(DspctlError):
     """A results file cannot be read."""
 
 
+class PowerUnavailable(DspctlError):
+    """No sensor and no counter tells the power here; says of each why."""
+
+
+class BackgroundLoadFailed(DspctlError):
+    """The load that was asked for does not run, or ended while calls were timed."""
+
+
+class ReportProblem(DspctlError):
+    """A report cannot be made from what was given."""
+
+
+# --- other machines -----------------------------------------------------------------------
+
+
+class HostProblem(DspctlError):
+    """Another machine cannot be used for measuring."""
+
+
+class InvalidHost(HostProblem):
+    """The name cannot be one of a machine; it is not given to any program."""
+
+
+class HostUnreachable(HostProblem):
+    """No connection comes about; the message holds what ssh said."""
+
+
+class HostRefused(HostProblem):
+    """The machine, or its key, was not accepted; the message holds what ssh said."""
+
+
+class ConnectionLost(HostProblem):
+    """A connection ended in the middle; the message says what was kept."""
+
+
+class HostUnsuitable(HostProblem):
+    """The machine lacks a program that measuring there needs; the message names it."""
+
+
+class HostStorage(HostProblem):
+    """The machine cannot keep what is copied to it (full disk, read-only folder)."""
+
+
+class HostAnswer(HostProblem):
+    """The machine answered something that cannot be used; nothing of it was kept."""
+
+
 # --- files --------------------------------------------------------------------------------
+
+
+class NotComparable(ResultProblem):
+    """Two benchmark results from which nothing follows for each other."""
 
 
 class OutputExists(DspctlError):

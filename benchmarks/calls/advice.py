@@ -6,16 +6,18 @@ from statistics import NormalDist
 
 import numpy as np
 
-from dspctl.benchmarks.calls.timer import Clock, WarmUp
+from dspctl.benchmarks.calls.timer import WarmUp, clock_bounds
 from dspctl.benchmarks.stats import Blocks
 
 TAIL: Mapping[str, float] = {"p90": 0.9, "p99": 0.99, "p99.9": 0.999}
 """Percentiles taken from single calls."""
 
+TOO_FEW = "MLPerf's rule asks for"
+"""What a note on too few samples can be told by, where a table marks them."""
+
 _DRIFT = 0.10
 _LATE = 10.0
 _SKEW = 1.25
-_CLOCK_SHARE = 0.05
 
 
 def advice(
@@ -26,7 +28,7 @@ def advice(
     mean_ns: float,
     p50_ns: float,
     tail_ns: Mapping[str, float],
-    clock: Clock,
+    clock_cost_ns: float,
 ) -> Iterator[str]:
     """Yield a sentence for each thing that is wrong.
 
@@ -37,7 +39,7 @@ def advice(
         mean_ns: their mean.
         p50_ns: their median.
         tail_ns: nanoseconds by the names in `TAIL`.
-        clock: the calibrated clock.
+        clock_cost_ns: of one reading.
     """
     yield from _too_few(calls, "single calls")
     if not warm_up.settled:
@@ -61,11 +63,12 @@ def advice(
             f"the mean is {mean_ns / p50_ns:.1f} times the median, pulled up by a few interrupted "
             "calls: take the median, or repeat on a quiet machine"
         )
-    if clock.cost_ns > _CLOCK_SHARE * p50_ns:
+    bound = clock_bounds(tail_ns, clock_cost_ns)
+    if bound:
+        what = "is an upper bound" if len(bound) == 1 else "are upper bounds"
         yield (
-            f"p90 and above contain the clock's own {clock.cost_ns:.0f} ns "
-            f"({clock.cost_ns / p50_ns:.0%} of the median call): compare them between subjects, "
-            "and take the median for the absolute figure"
+            f"{' and '.join(bound)} of single calls {what}: the clock's own {clock_cost_ns:.0f} ns "
+            "is more than a tenth; take the median from here, and the tail from the control loop"
         )
 
 
@@ -102,7 +105,7 @@ def _too_few(count: int, what: str) -> Iterator[str]:
         needed = calls_needed(TAIL[short[0]])
         yield (
             f"{' and '.join(short)} rest{'s' if len(short) == 1 else ''} on {count:,} {what}, "
-            f"and MLPerf's rule asks for {needed:,} behind {short[0]}: measure "
+            f"and {TOO_FEW} {needed:,} behind {short[0]}: measure "
             f"{math.ceil(needed / count)} times as long before relying on it"
         )
 

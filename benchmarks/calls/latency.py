@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.advice import TAIL, advice
-from dspctl.benchmarks.calls.timer import Clock, ReadClock, WarmUp, collector_off, timed, warm_up
+from dspctl.benchmarks.calls.timer import (
+    Clock,
+    ReadClock,
+    WarmUp,
+    clock_bounds,
+    collector_off,
+    timed,
+    warm_up,
+)
 from dspctl.benchmarks.stats import Blocks, Interval, percentile, percentile_interval
 from dspctl.errors import ConfigProblem
 
@@ -77,6 +85,9 @@ class Latency:
         calls_per_sample: calls averaged in each sample of min, mean and median.
         samples: samples behind min, mean and median.
         warm_up_calls: calls made before measuring.
+        clock_cost_ns: what one reading of the clock adds to a single call.
+        clock_bound: which of ``p90``, ``p99``, ``p99_9`` and ``max`` are upper bounds only: the
+            clock is more than a tenth of them.
         notes: sentences about what weakens these figures, and what to do.
     """
 
@@ -93,6 +104,8 @@ class Latency:
     calls_per_sample: int
     samples: int
     warm_up_calls: int
+    clock_cost_ns: float
+    clock_bound: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -149,27 +162,43 @@ def measure_latency(
 
 
 def summarize(
-    label: str, backend: str, samples: Samples, clock: Clock, *, seed: int = 0
+    label: str, backend: str, samples: Samples, clock_cost_ns: float, *, seed: int = 0
 ) -> Latency:
-    """Figures and notes from raw samples."""
+    """Figures and notes from raw samples.
+
+    Args:
+        label: the subject.
+        backend: what ran it.
+        samples: the raw measurements.
+        clock_cost_ns: what one reading of the clock adds to a single call.
+        seed: of the resampling.
+    """
     body = np.concatenate(samples.body)
     single = samples.single
     tail = {name: percentile(single, share) for name, share in TAIL.items()}
     p50 = percentile_interval(samples.body, 0.5, seed=seed)
+    tail_figures = {
+        "p90": tail["p90"],
+        "p99": tail["p99"],
+        "p99_9": tail["p99.9"],
+        "max": float(single.max()),
+    }
     return Latency(
         label=label,
         backend=backend,
         min_ns=float(body.min()),
         mean_ns=float(body.mean()),
         p50_ns=p50,
-        p90_ns=tail["p90"],
-        p99_ns=tail["p99"],
-        p99_9_ns=tail["p99.9"],
-        max_ns=float(single.max()),
+        p90_ns=tail_figures["p90"],
+        p99_ns=tail_figures["p99"],
+        p99_9_ns=tail_figures["p99_9"],
+        max_ns=tail_figures["max"],
         single_calls=int(single.size),
         calls_per_sample=samples.calls_per_sample,
         samples=int(body.size),
         warm_up_calls=samples.warm_up.calls,
+        clock_cost_ns=clock_cost_ns,
+        clock_bound=clock_bounds(tail_figures, clock_cost_ns),
         notes=tuple(
             advice(
                 calls=single.size,
@@ -178,7 +207,7 @@ def summarize(
                 mean_ns=float(body.mean()),
                 p50_ns=p50.estimate,
                 tail_ns=tail,
-                clock=clock,
+                clock_cost_ns=clock_cost_ns,
             )
         ),
     )

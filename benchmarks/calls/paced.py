@@ -62,6 +62,10 @@ class PacedSamples:
         """int64 [steps], from the intended start to the end."""
         return self.wakeup_ns + self.inference_ns
 
+    def windows(self, samples: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """One of the arrays of this record, a part per window."""
+        return list(np.split(samples, np.cumsum(self.window_steps)[:-1]))
+
     @property
     def deadline_misses(self) -> int:
         """Steps that ended after the next one's intended start."""

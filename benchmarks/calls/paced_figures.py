@@ -1,12 +1,13 @@
 """The figures of a control loop, from the raw times of its steps."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.advice import paced_advice
 from dspctl.benchmarks.calls.paced import PacedSamples
+from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.stats import percentile
 
 
@@ -37,6 +38,9 @@ class Paced:
         latency_ns: from the intended start to the action.
         wakeup_ns: from the intended start to the actual one.
         inference_ns: from the actual start to the action.
+        clock_cost_ns: what one reading of the clock adds to ``inference_ns``.
+        clock_bound: figures that are upper bounds only, such as ``inference_ns.p50``: the clock
+            is more than a tenth of them.
         notes: sentences about what weakens these figures, and what to do.
     """
 
@@ -49,11 +53,15 @@ class Paced:
     latency_ns: Spread
     wakeup_ns: Spread
     inference_ns: Spread
+    clock_cost_ns: float
+    clock_bound: tuple[str, ...]
     notes: tuple[str, ...]
 
 
-def summarize_paced(label: str, backend: str, samples: PacedSamples, *, hz: float) -> Paced:
-    """Figures and notes from raw samples."""
+def summarize_paced(
+    label: str, backend: str, samples: PacedSamples, *, hz: float, clock_cost_ns: float
+) -> Paced:
+    """Figures and notes from raw samples; *clock_cost_ns* is that of one reading."""
     latency = spread(samples.latency_ns)
     wakeup, inference = spread(samples.wakeup_ns), spread(samples.inference_ns)
     steps, misses = int(samples.wakeup_ns.size), samples.deadline_misses
@@ -67,6 +75,19 @@ def summarize_paced(label: str, backend: str, samples: PacedSamples, *, hz: floa
         latency_ns=latency,
         wakeup_ns=wakeup,
         inference_ns=inference,
+        clock_cost_ns=clock_cost_ns,
+        clock_bound=clock_bounds(
+            {
+                f"{name}.{statistic}": ns
+                for name, one in (
+                    ("latency_ns", latency),
+                    ("wakeup_ns", wakeup),
+                    ("inference_ns", inference),
+                )
+                for statistic, ns in asdict(one).items()
+            },
+            clock_cost_ns,
+        ),
         notes=tuple(
             paced_advice(
                 steps=steps,

@@ -10,7 +10,7 @@ the one that was late. Both are published with the cost of the clock beside them
 import gc
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -24,7 +24,37 @@ ReadClock = Callable[[], int]
 CLOCK_SHARE = 0.01
 """Largest share of a sample that the clock itself may take."""
 
+CLAIM_SHARE = 0.1
+"""Largest share of a figure that the clock may be for the figure to be claimed."""
+
 MAX_CALLS_PER_SAMPLE = 10_000
+
+
+def clock_bounds(figures: Mapping[str, float], clock_cost_ns: float) -> tuple[str, ...]:
+    """Names of the *figures* that are upper bounds, since the clock is over a tenth of them.
+
+    Args:
+        figures: nanoseconds of single calls, the clock's cost included.
+        clock_cost_ns: of one reading.
+    """
+    return tuple(name for name, ns in figures.items() if clock_cost_ns > CLAIM_SHARE * ns)
+
+
+@dataclass(frozen=True)
+class ClockRecord:
+    """The clock behind a result's latencies.
+
+    Attributes:
+        name: which clock.
+        resolution_ns: the smallest difference above zero that two readings showed.
+        cost_ns: median of two readings with nothing between them; every sample contains it once.
+        loop_ns: time per call that the timing loop adds.
+    """
+
+    name: str
+    resolution_ns: int
+    cost_ns: float
+    loop_ns: float
 
 
 @dataclass(frozen=True)
@@ -44,6 +74,11 @@ class Clock:
     cost_ns: float
     loop_ns: float
     read: ReadClock
+
+    @property
+    def record(self) -> ClockRecord:
+        """What of it is stored with a result."""
+        return ClockRecord(self.name, self.resolution_ns, self.cost_ns, self.loop_ns)
 
     def calls_per_sample(self, call_ns: float, *, share: float = CLOCK_SHARE) -> int:
         """Calls that one sample must hold so that the clock takes at most *share* of it.

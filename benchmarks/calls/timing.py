@@ -1,23 +1,26 @@
-"""Timing all subjects on one backend in both ways: back to back, and in a control loop."""
+"""Timing all subjects on one backend in this process: back to back, and in a control loop."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl import runtime
+from dspctl.benchmarks.backends import open_runner
 from dspctl.benchmarks.calls.latency import Samples, measure_latency, summarize
-from dspctl.benchmarks.calls.paced import measure_paced
+from dspctl.benchmarks.calls.load import background_load
+from dspctl.benchmarks.calls.paced import PacedSamples, measure_paced
 from dspctl.benchmarks.calls.paced_figures import summarize_paced
-from dspctl.benchmarks.calls.scheduling import Wanted, scheduled
+from dspctl.benchmarks.calls.scheduling import Scheduling, scheduled
 from dspctl.benchmarks.calls.sleep import Sleeper
 from dspctl.benchmarks.calls.timer import Clock
-from dspctl.benchmarks.comparison.ratios import latency_ratios
+from dspctl.benchmarks.comparison.ratios import latency_ratios, paced_ratios
+from dspctl.benchmarks.energy.stage import keep_energy, wants_energy
 from dspctl.benchmarks.keeper import Keeper
 from dspctl.benchmarks.record.file import save_paced_samples, save_samples
+from dspctl.benchmarks.record.result import Skipped
+from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.subjects import Opened
 from dspctl.errors import BackendUnavailable, MissingExtra
 from dspctl.runtime import Runner
@@ -30,113 +33,196 @@ class Timing:
     Attributes:
         clock: calibrated, of both ways.
         sleeper: of the control loop, on that clock.
-        wanted: what to ask of the operating system.
     """
 
     clock: Clock
     sleeper: Sleeper
-    wanted: Wanted
 
 
-def measure_calls(
-    keeper: Keeper,
-    opened: Sequence[Opened],
-    backend: str,
-    observations: NDArray[np.float32],
-    timing: Timing,
-) -> list[Opened]:
-    """Time all subjects that this backend can run, in both ways, and return them.
+@dataclass(frozen=True, eq=False)
+class Running:
+    """What of the subjects runs on a backend.
+
+    Attributes:
+        runners: label → runner, the baseline first if it runs.
+        skipped: what does not, and why.
+    """
+
+    runners: Mapping[str, Runner]
+    skipped: tuple[Skipped, ...]
+
+
+@contextmanager
+def running(
+    opened: Sequence[Opened], backend: str, observations: NDArray[np.float32]
+) -> Iterator[Running]:
+    """Every subject opened on *backend*, once tried; closed at the end.
 
     Args:
-        keeper: gets each way's figures as soon as they are there, and what was skipped.
         opened: the subjects, the baseline first.
-        backend: one of ``runtime.BACKENDS``.
-        observations: float32 [n, obs_dim], raw.
-        timing: what to time with.
-
-    Raises:
-        WriteFailed: the result cannot be written.
+        backend: any that runs in this process.
+        observations: float32 [n, obs_dim], raw; the first one is tried.
     """
     skipped, runners = [], {}
     with ExitStack() as stack:
         for one in opened:
             try:
-                runner: Runner = stack.enter_context(runtime.load(one.path, backend))
+                runner = stack.enter_context(open_runner(one.path, backend))
                 runner(observations[0])
             except (BackendUnavailable, MissingExtra) as error:
                 skipped.append(one.skipped(backend, error))
             else:
                 runners[one.subject.label] = runner
-        if not runners:
-            keeper.update(skipped=(*keeper.result.skipped, *skipped))
-            return []
-        # Only around the calls: the processes that measure memory would inherit it.
-        granted = stack.enter_context(scheduled(timing.wanted))
-        fresh = [note for note in granted.notes() if note not in keeper.result.notes]
-        found = measure_latency(
-            runners,
-            observations,
-            timing.clock,
-            seconds=keeper.result.settings.seconds,
-            on_round=keeper.reporter("latency", backend),
-        )
-        _keep_latency(
-            keeper,
-            found,
-            backend,
-            timing.clock,
-            baseline=opened[0].subject.label,
-            scheduling=granted,
-            notes=(*keeper.result.notes, *fresh),
-            skipped=(*keeper.result.skipped, *skipped),
-        )
-        if keeper.result.settings.paced_seconds > 0:
-            _measure_paced(keeper, runners, backend, observations, timing)
-    return [one for one in opened if one.subject.label in runners]
+        yield Running(runners, tuple(skipped))
 
 
-def _keep_latency(
+def time_calls(
     keeper: Keeper,
-    found: Mapping[str, Samples],
-    backend: str,
-    clock: Clock,
-    *,
-    baseline: str,
-    **changes: Any,
-) -> None:
-    seed = keeper.result.settings.seed
-    if keeper.out is not None:
-        save_samples(found, backend, keeper.out)
-    raw = {label: samples.single for label, samples in found.items()}
-    keeper.update(
-        latency=(
-            *keeper.result.latency,
-            *(summarize(label, backend, one, clock, seed=seed) for label, one in found.items()),
-        ),
-        ratios=(*keeper.result.ratios, *latency_ratios(found, baseline, backend, seed=seed)),
-        samples={**keeper.result.samples, backend: raw},
-        **changes,
-    )
-
-
-def _measure_paced(
-    keeper: Keeper,
-    runners: Mapping[str, Runner],
+    opened: Sequence[Opened],
     backend: str,
     observations: NDArray[np.float32],
     timing: Timing,
 ) -> None:
-    hz = keeper.result.settings.hz
-    found = measure_paced(
+    """Time all subjects that this backend can run in whatever way is not in the result yet.
+
+    Args:
+        keeper: gets each way's figures as soon as they are there, and what was skipped.
+        opened: the subjects, the baseline first.
+        backend: any that runs in this process.
+        observations: float32 [n, obs_dim], raw.
+        timing: what to time with.
+
+    Raises:
+        WriteFailed: the result cannot be written.
+        BackgroundLoadFailed: the load that was asked for does not run.
+    """
+    request = keeper.result.settings.request
+    wanted = {
+        "latency": not keeper.has("latency", backend),
+        "paced": request.paced_seconds > 0 and not keeper.has("paced", backend),
+        "energy": wants_energy(keeper, backend),
+    }
+    if not any(wanted.values()):
+        return
+    with running(opened, backend, observations) as found:
+        if not found.runners:
+            keeper.finish("latency", backend, skipped=found.skipped)
+            return
+        with background_load(request.load, request.cpu):
+            # Only around the calls: the processes that measure memory and power would inherit it.
+            with scheduled(request.wanted) as granted:
+                if wanted["latency"]:
+                    samples = measure_latency(
+                        found.runners,
+                        observations,
+                        timing.clock,
+                        seconds=request.seconds,
+                        on_round=keeper.reporter("latency", backend),
+                    )
+                    keep_latency(
+                        keeper,
+                        samples,
+                        backend,
+                        clock_cost_ns=timing.clock.cost_ns,
+                        granted=granted,
+                        skipped=found.skipped,
+                    )
+                if wanted["paced"]:
+                    steps = _loops(
+                        found.runners,
+                        observations,
+                        timing,
+                        request,
+                        on_window=keeper.reporter("paced", backend),
+                    )
+                    keep_paced(keeper, steps, backend, clock_cost_ns=timing.clock.cost_ns)
+            if wanted["energy"]:
+
+                def run(label: str, seconds: float) -> int:
+                    alone = {label: found.runners[label]}
+                    asked = replace(request, paced_seconds=seconds)
+                    with scheduled(request.wanted):
+                        return int(_loops(alone, observations, timing, asked)[label].wakeup_ns.size)
+
+                keep_energy(keeper, list(found.runners), backend, run)
+
+
+def _loops(
+    runners: Mapping[str, Runner],
+    observations: NDArray[np.float32],
+    timing: Timing,
+    request: Request,
+    *,
+    on_window: Callable[[int, int], None] | None = None,
+) -> dict[str, PacedSamples]:
+    return measure_paced(
         runners,
         observations,
-        hz=hz,
-        seconds=keeper.result.settings.paced_seconds,
+        hz=request.hz,
+        seconds=request.paced_seconds,
         read=timing.clock.read,
         sleep_until=timing.sleeper.until,
-        on_window=keeper.reporter("paced", backend),
+        on_window=on_window,
     )
+
+
+def keep_latency(
+    keeper: Keeper,
+    found: Mapping[str, Samples],
+    backend: str,
+    *,
+    clock_cost_ns: float,
+    granted: Scheduling,
+    skipped: tuple[Skipped, ...] = (),
+    notes: tuple[str, ...] = (),
+) -> None:
+    """Put calls back to back into the result: raw samples first, then figures and ratios."""
+    seed = keeper.result.settings.request.seed
+    if keeper.out is not None:
+        save_samples(found, backend, keeper.out)
+    raw = {label: samples.single for label, samples in found.items()}
+    keeper.finish(
+        "latency",
+        backend,
+        latency=tuple(
+            summarize(label, backend, one, clock_cost_ns, seed=seed) for label, one in found.items()
+        ),
+        ratios=tuple(
+            latency_ratios(found, keeper.baseline, backend, clock_cost_ns=clock_cost_ns, seed=seed)
+        ),
+        skipped=skipped,
+        notes=(*granted.notes(), *notes),
+    )
+    keeper.update(scheduling=granted, samples={**keeper.result.samples, backend: raw})
+
+
+def keep_paced(
+    keeper: Keeper,
+    found: Mapping[str, PacedSamples],
+    backend: str,
+    *,
+    clock_cost_ns: float,
+    notes: tuple[str, ...] = (),
+) -> None:
+    """Put a control loop into the result: raw samples first, then figures and ratios."""
+    request = keeper.result.settings.request
     if keeper.out is not None:
         save_paced_samples(found, backend, keeper.out)
-    figures = [summarize_paced(label, backend, one, hz=hz) for label, one in found.items()]
-    keeper.update(paced=(*keeper.result.paced, *figures))
+    keeper.finish(
+        "paced",
+        backend,
+        paced=tuple(
+            summarize_paced(label, backend, one, hz=request.hz, clock_cost_ns=clock_cost_ns)
+            for label, one in found.items()
+        ),
+        ratios=tuple(
+            paced_ratios(
+                found,
+                keeper.baseline,
+                backend,
+                clock_cost_ns=clock_cost_ns,
+                seed=request.seed,
+            )
+        ),
+        notes=notes,
+    )

@@ -5,16 +5,35 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dspctl.benchmarks.calls.latency import Samples
+from dspctl.benchmarks.calls.paced import PacedSamples
+from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.memory.process import Memory
+from dspctl.benchmarks.memory.sizes import CodeSize
 from dspctl.benchmarks.record.result import Ratio, Subject
-from dspctl.benchmarks.stats import Interval, percentile_ratio
+from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio
 
-LATENCY_RATIOS = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p99": 0.99}
-MEMORY_RATIOS = {"memory_pss": "pss_bytes", "memory_peak": "peak_rss_bytes"}
+LATENCY_RATIOS = {
+    "latency_p50": 0.5,
+    "latency_p90": 0.9,
+    "latency_p99": 0.99,
+    "latency_p99_9": 0.999,
+}
+PACED_RATIOS = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
+"""Of the latency from the intended start, and of the call alone."""
+MEMORY_RATIOS = {
+    "memory_pss": "pss_bytes",
+    "memory_peak": "peak_rss_bytes",
+    "memory_added": "added_pss_bytes",
+}
 
 
 def latency_ratios(
-    found: Mapping[str, Samples], baseline: str, backend: str, *, seed: int
+    found: Mapping[str, Samples],
+    baseline: str,
+    backend: str,
+    *,
+    clock_cost_ns: float,
+    seed: int,
 ) -> list[Ratio]:
     """Percentiles of one interleaved run; the tail from single calls, the median as in the table.
 
@@ -22,6 +41,8 @@ def latency_ratios(
         found: label → samples.
         baseline: the label above the line.
         backend: what ran them.
+        clock_cost_ns: of one reading; a percentile of which it is more than a tenth is no figure
+            to divide by.
         seed: of the resampling.
 
     Returns:
@@ -31,6 +52,9 @@ def latency_ratios(
     for label in _others(found, baseline):
         for quantity, share in LATENCY_RATIOS.items():
             above, below = found[baseline], found[label]
+            tails = {one: percentile(found[one].single, share) for one in (baseline, label)}
+            if share != 0.5 and clock_bounds(tails, clock_cost_ns):
+                continue
             ratios.append(
                 Ratio(
                     quantity=quantity,
@@ -48,6 +72,59 @@ def latency_ratios(
     return ratios
 
 
+def paced_ratios(
+    found: Mapping[str, PacedSamples],
+    baseline: str,
+    backend: str,
+    *,
+    clock_cost_ns: float,
+    seed: int,
+) -> list[Ratio]:
+    """Percentiles of a control loop, window against window of the same turn.
+
+    Args:
+        found: label → samples.
+        baseline: the label above the line.
+        backend: what ran them.
+        clock_cost_ns: as in `latency_ratios`.
+        seed: of the resampling.
+
+    Returns:
+        Ratios of the latency from the intended start (most of it is the operating system's) and of
+        the call alone, per percentile and other subject; none where the baseline could not run.
+    """
+    ratios = []
+    for label in _others(found, baseline):
+        pair = found[baseline], found[label]
+        for name in ("latency", "inference"):
+            arrays = [getattr(one, f"{name}_ns") for one in pair]
+            for percent, share in PACED_RATIOS.items():
+                figures = {str(i): percentile(one, share) for i, one in enumerate(arrays)}
+                if clock_bounds(figures, clock_cost_ns):
+                    continue
+                above, below = (one.windows(array) for one, array in zip(pair, arrays, strict=True))
+                value = percentile_ratio(above, below, share, seed=seed)
+                quantity = f"paced_{name}_{percent}"
+                ratios.append(Ratio(quantity, backend, baseline, label, value))
+    return ratios
+
+
+def code_ratios(code: Sequence[CodeSize], baseline: str) -> list[Ratio]:
+    """Flash and stack of the compiled code, target by target: exact, as far as it is known."""
+    own = {one.target: one for one in code if one.label == baseline}
+    ratios = []
+    for other in code:
+        first = own.get(other.target)
+        if first is None or other.label == baseline:
+            continue
+        for quantity in ("flash_bytes", "stack_bytes"):
+            above, below = getattr(first, quantity), getattr(other, quantity)
+            if above and below:
+                value = Interval(above / below, above / below, above / below, 1.0)
+                ratios.append(Ratio(quantity, other.target, baseline, other.label, value))
+    return ratios
+
+
 def memory_ratios(
     found: Mapping[str, Memory], baseline: str, backend: str, *, seed: int
 ) -> list[Ratio]:
@@ -60,14 +137,14 @@ def memory_ratios(
         seed: of the resampling.
 
     Returns:
-        One ratio of PSS and one of peak RSS per other subject; none if the baseline could not run,
-        or where the system does not tell.
+        Ratios of PSS, of peak RSS and of the PSS that the backend added, per other subject; none
+        if the baseline could not run, or where the system does not tell.
     """
     ratios = []
     for label in _others(found, baseline):
         for quantity, name in MEMORY_RATIOS.items():
             above, below = (
-                [np.array([getattr(probe, name)]) for probe in found[one].probes]
+                [np.array([getattr(probe, name) or 0]) for probe in found[one].probes]
                 for one in (baseline, label)
             )
             if not all(block[0] > 0 for block in (*above, *below)):

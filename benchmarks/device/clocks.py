@@ -61,8 +61,8 @@ def clock_notes(clocks: Sequence[CpuClock], *, jetson: bool) -> tuple[str, ...]:
     """What the clocks do to a measurement, and the remedy; nothing where all are locked."""
     if not clocks:
         return (
-            "CPU clocks are not readable here, so whether they were locked is unknown: compare "
-            "only figures that were measured in turns in one run",
+            "this system shows no limits of its CPU clocks (cpufreq), so whether they were locked "
+            "is unknown: compare only figures that were measured in turns in one run",
         )
     free = [clock for clock in clocks if not clock.locked]
     command = "sudo jetson_clocks" if jetson else "sudo cpupower frequency-set -g performance"

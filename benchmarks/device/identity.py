@@ -4,7 +4,6 @@
 this says what a vehicle's engineer asks about the hardware under it.
 """
 
-import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,14 @@ from dspctl.benchmarks.device.clocks import CpuClock, clock_notes, read_clocks
 from dspctl.benchmarks.device.engines import EngineClock, engine_notes, read_engines
 from dspctl.benchmarks.device.files import read_text
 from dspctl.benchmarks.device.power_mode import PowerMode, parse_power_mode, read_power_mode
+from dspctl.benchmarks.device.processor import (
+    processor_notes,
+    read_cpu_hz,
+    read_features,
+    read_hypervisor,
+    read_name,
+    read_turbo,
+)
 from dspctl.benchmarks.device.thermal import (
     CoolingDevice,
     ThermalZone,
@@ -22,15 +29,6 @@ from dspctl.benchmarks.device.thermal import (
 )
 from dspctl.runtime.l4t import jetpack_of, l4t_release
 from dspctl.runtime.machine import this_machine
-
-# (implementer, part) as Arm kernels print them in /proc/cpuinfo; see arch/arm64's cputype.h.
-_CORES = {
-    (0x41, 0xD07): "Cortex-A57",
-    (0x41, 0xD42): "Cortex-A78AE",
-    (0x41, 0xD83): "Neoverse V3AE",
-    (0x4E, 0x003): "Denver 2",
-    (0x4E, 0x004): "Carmel",
-}
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,10 @@ class Device:
         jetpack: the JetPack of that release, or None where it is not known.
         power_mode: a Jetson's mode, or None where it could not be read.
         cpu: what the processor is called; several kinds of core with a comma between.
+        features: instruction set extensions that every core lists, sorted.
+        cpu_hz: the clock of each processor when it was read; none where nothing tells.
+        turbo: whether cores may exceed their base clock; None where nothing tells.
+        hypervisor: True in a virtual machine; None where nothing tells.
         kernel: its release.
         clocks: one entry per CPU with a frequency policy.
         engines: clocks of the GPU, the memory controller and others.
@@ -59,6 +61,10 @@ class Device:
     jetpack: str | None
     power_mode: PowerMode | None
     cpu: str | None
+    features: tuple[str, ...]
+    cpu_hz: tuple[int, ...]
+    turbo: bool | None
+    hypervisor: bool | None
     kernel: str | None
     clocks: tuple[CpuClock, ...]
     engines: tuple[EngineClock, ...]
@@ -71,6 +77,11 @@ class Device:
     def jetson(self) -> bool:
         """True on a board with one of NVIDIA's Tegra chips."""
         return _is_jetson(self.chip)
+
+    @property
+    def clocks_locked(self) -> bool | None:
+        """Whether no CPU's clock can follow the load; None where no frequency policy is shown."""
+        return all(clock.locked for clock in self.clocks) if self.clocks else None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, but for tuples, which JSON writes as lists."""
@@ -89,13 +100,18 @@ def describe_device(root: Path = Path("/"), *, nvpmodel: str | None = None) -> D
     mode = mode or read_power_mode(root)
     l4t = l4t_release(root)
     clocks, engines, cooling = read_clocks(root), read_engines(root), read_cooling(root)
+    hypervisor, turbo = read_hypervisor(root), read_turbo(root)
     return Device(
         board=read_text(root / "proc/device-tree/model"),
         chip=chip,
         l4t=l4t,
         jetpack=jetpack_of(l4t),
         power_mode=mode,
-        cpu=_cpu(read_text(root / "proc/cpuinfo") or ""),
+        cpu=read_name(root),
+        features=read_features(root),
+        cpu_hz=read_cpu_hz(root, clocks),
+        turbo=turbo,
+        hypervisor=hypervisor,
         kernel=read_text(root / "proc/sys/kernel/osrelease"),
         clocks=clocks,
         engines=engines,
@@ -106,6 +122,7 @@ def describe_device(root: Path = Path("/"), *, nvpmodel: str | None = None) -> D
             *clock_notes(clocks, jetson=_is_jetson(chip)),
             *engine_notes(engines),
             *(_mode_notes(mode) if _is_jetson(chip) else ()),
+            *processor_notes(hypervisor, turbo),
             *_heat_notes(cooling),
         ),
     )
@@ -113,18 +130,6 @@ def describe_device(root: Path = Path("/"), *, nvpmodel: str | None = None) -> D
 
 def _is_jetson(chip: str | None) -> bool:
     return chip is not None and chip.startswith("tegra")
-
-
-def _cpu(cpuinfo: str) -> str | None:
-    """Arm cores by their numbers, as their ``model name`` says only ``ARMv8 Processor``."""
-    implementers = re.findall(r"^CPU implementer\s*:\s*0x([0-9a-fA-F]{1,8})\s*$", cpuinfo, re.M)
-    parts = re.findall(r"^CPU part\s*:\s*0x([0-9a-fA-F]{1,8})\s*$", cpuinfo, re.M)
-    numbers = [(int(a, 16), int(b, 16)) for a, b in zip(implementers, parts, strict=False)]
-    names = [_CORES[core] for core in dict.fromkeys(numbers) if core in _CORES]
-    if names:
-        return ", ".join(names)
-    named = re.search(r"^(?:model name|Model)\s*:[ \t]*(\S.*?)\s*$", cpuinfo, re.M)
-    return named[1] if named else None
 
 
 def _mode_notes(mode: PowerMode | None) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ form, and whatever has an unknown form is kept as it is.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 _MIB = 1 << 20
 _HZ_PER_MHZ = 1_000_000
@@ -75,6 +75,13 @@ class Reading:
     ram_used_bytes: int | None
     ram_total_bytes: int | None
     unknown: tuple[str, ...]
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Names of the attributes above that this line does not tell, in their order."""
+        told = {entry.name: getattr(self, entry.name) for entry in fields(self)}
+        del told["unknown"]
+        return tuple(name for name, value in told.items() if value in (None, (), {}))
 
 
 def parse_tegrastats(line: str) -> Reading | None:

@@ -18,7 +18,7 @@ from dspctl.errors import ConfigProblem
 IDLE = "idle"
 RECOMMENDED_S = 60.0
 _FEWEST_ROUNDS = 2
-_ENOUGH_ROUNDS = 5
+ENOUGH_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class InferenceEnergy:
 
 
 def energy_per_inference(
-    windows: Sequence[Window], subject: str, *, averaging_s: float = AVERAGING_S
+    windows: Sequence[Window], subject: str, *, averaging_s: float = AVERAGING_S, seed: int = 0
 ) -> InferenceEnergy:
     """Energy per inference of *subject*, idle subtracted.
 
@@ -68,6 +68,7 @@ def energy_per_inference(
         windows: in the order in which they were measured; every round starts with an idle one.
         subject: one that ran in every round.
         averaging_s: seconds over which the sensor averages; 0 for a counter of energy.
+        seed: of the resampling.
 
     Raises:
         ConfigProblem: a window is shorter than *averaging_s*; there are fewer than two rounds; a
@@ -75,7 +76,7 @@ def energy_per_inference(
     """
     rounds = _rounds(windows, averaging_s)
     energies = _energies(rounds, subject)
-    interval = bootstrap_mean(energies)
+    interval = bootstrap_mean(energies, seed=seed)
     return InferenceEnergy(
         subject=subject,
         joules=interval,
@@ -86,7 +87,12 @@ def energy_per_inference(
 
 
 def energy_ratio(
-    windows: Sequence[Window], above: str, below: str, *, averaging_s: float = AVERAGING_S
+    windows: Sequence[Window],
+    above: str,
+    below: str,
+    *,
+    averaging_s: float = AVERAGING_S,
+    seed: int = 0,
 ) -> Interval:
     """Ratio of the median energies per inference of two subjects that ran in the same rounds.
 
@@ -105,7 +111,7 @@ def energy_ratio(
     numerator, denominator = (
         [energies[i : i + 1] for i in range(len(rounds))] for energies in pair
     )
-    return percentile_ratio(numerator, denominator, 0.5)
+    return percentile_ratio(numerator, denominator, 0.5, seed=seed)
 
 
 def _rounds(windows: Sequence[Window], averaging_s: float) -> list[dict[str, Window]]:
@@ -166,9 +172,9 @@ def _notes(windows: Sequence[Window], interval: Interval, rounds: int) -> tuple[
         found.append(
             f"the shortest window lasted {shortest:g} s: use {RECOMMENDED_S:.0f} s and more"
         )
-    if rounds < _ENOUGH_ROUNDS:
+    if rounds < ENOUGH_ROUNDS:
         found.append(
-            f"{rounds} rounds give too narrow an interval: measure {_ENOUGH_ROUNDS} and more"
+            f"{rounds} rounds give too narrow an interval: measure {ENOUGH_ROUNDS} and more"
         )
     if interval.low <= 0:
         found.append("not distinguishable from idling: measure at a higher rate, or for longer")

@@ -4,28 +4,30 @@
 one JSON object; without a path it stops after NumPy, which is the baseline.
 
 Nothing but the standard library may be imported before the first snapshot, so this module's
-package must stay cheap to import.
+package must stay cheap to import. After it only what the backend needs is imported: a module more
+would be counted as the backend's.
 """
 
 import json
 import sys
 import time
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-BACKEND_LIBRARIES = {"onnxruntime": ("onnxruntime",)}
+BACKEND_LIBRARIES = {"onnxruntime": ("onnxruntime",), "torch": ("torch",)}
 """Foreign libraries that a backend loads, imported apart from loading the policy."""
 
 
-def resident() -> dict[str, int]:
-    """Memory of this process in bytes: rss, pss and the peak of rss, 0 where unknown."""
+def resident(process: str = "self") -> dict[str, int]:
+    """Memory of a process in bytes: rss, pss and the peak of rss, 0 where unknown."""
     found = {"rss_bytes": 0, "pss_bytes": 0, "peak_rss_bytes": 0}
     for path, keys in (
-        ("/proc/self/smaps_rollup", {"Rss": "rss_bytes", "Pss": "pss_bytes"}),
+        (f"/proc/{process}/smaps_rollup", {"Rss": "rss_bytes", "Pss": "pss_bytes"}),
         # VmHWM belongs to this program's memory alone; getrusage's ru_maxrss survives execve
         # and would report the parent's peak.
-        ("/proc/self/status", {"VmHWM": "peak_rss_bytes"}),
+        (f"/proc/{process}/status", {"VmHWM": "peak_rss_bytes"}),
     ):
         try:
             lines = Path(path).read_text().splitlines()
@@ -41,17 +43,17 @@ def resident() -> dict[str, int]:
 def probe(request: dict[str, Any]) -> dict[str, Any]:
     """Import NumPy, then the runtime, then load and run; a snapshot after each."""
     import_module("numpy")
+    resident()  # what taking a snapshot needs belongs to the baseline
     report: dict[str, Any] = {"baseline": resident()}
     if "path" not in request:
         return report
+    path, backend = Path(request["path"]), request["backend"]
     start = time.perf_counter_ns()
-    runtime = import_module("dspctl.runtime")
-    for library in BACKEND_LIBRARIES.get(request["backend"], ()):
-        import_module(library)
+    open_runner = _opener(path, backend)
     imported = time.perf_counter_ns()
     report["imported"] = resident()
     begin = time.perf_counter_ns()
-    with runtime.load(Path(request["path"]), request["backend"]) as runner:
+    with open_runner(path, backend) as runner:
         loaded = time.perf_counter_ns()
         observation = runner.policy.guard.fill  # valid, whatever the guard says
         runner(observation)
@@ -63,6 +65,33 @@ def probe(request: dict[str, Any]) -> dict[str, Any]:
     report["load_ns"] = loaded - begin
     report["first_action_ns"] = acted - loaded
     return report
+
+
+def _opener(path: Path, backend: str) -> Any:
+    """Import what *backend* needs, and return the function that opens a policy on it."""
+    runtime = import_module("dspctl.runtime")
+    for library in BACKEND_LIBRARIES.get(backend, ()):
+        with suppress(ImportError):  # opening says what to install
+            import_module(library)
+    if backend == "tensorrt":
+        _start_gpu(path)
+    if backend == "torch":
+        return import_module("dspctl.benchmarks.backends").open_runner
+    return runtime.load
+
+
+def _start_gpu(path: Path) -> None:
+    """Import TensorRT, and make the CUDA context: neither is the policy's.
+
+    **Not yet run on hardware.** Whatever fails here fails again in opening, which says why.
+    """
+    errors = import_module("dspctl.errors")
+    with suppress(ImportError, OSError, errors.DspctlError):
+        stamp = import_module("dspctl.runtime.tensorrt.stamp")
+        flavor = "tensorrt" if stamp.engine_folder(path, "tensorrt", "fp32").is_dir() else "rtx"
+        import_module("dspctl.runtime.tensorrt.api").tensorrt_module(flavor, "running a plan")
+        cuda = import_module("dspctl.runtime.tensorrt.cuda").Cuda()
+        cuda.call("cudaFree", 0)  # before CUDA 12 the context is made by the first such call
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
     return _plain(kind, value, where)
 
 
-def _record(kind: type[Any], value: Any, where: str, without: frozenset[str] = frozenset()) -> Any:
+def _record(kind: Any, value: Any, where: str, without: frozenset[str] = frozenset()) -> Any:
     if not isinstance(value, dict):
         raise ValueError(f"{where} is no JSON object")
     hints = {name: hint for name, hint in _hints(kind).items() if name not in without}
@@ -67,7 +67,7 @@ def _record(kind: type[Any], value: Any, where: str, without: frozenset[str] = f
 
 
 @cache
-def _hints(kind: type[Any]) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     """The types of a dataclass's fields."""
     hints = get_type_hints(kind)
     return {entry.name: hints[entry.name] for entry in fields(kind)}

@@ -9,8 +9,8 @@ and holds everything finished until then. No other module knows the keys.
 import io
 import json
 import zipfile
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +26,44 @@ from dspctl.runtime.files import write_bytes, write_json
 SCHEMA = 3
 KIND = "dspctl.bench"
 
-_SINGLE, _BATCHED = "single:", "batched:"
+_SINGLE, _BATCHED = "single", "batched"
+_WAKEUP, _INFERENCE, _WINDOWS = "wakeup", "inference", "window_steps"
+_SIZES = "sizes"
 _BESIDE = frozenset({"samples"})
 """Fields that are in files beside the JSON."""
+
+_Arrays = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """Raw measurements of one subject on one backend, as far as their files are there.
+
+    Attributes:
+        single_ns: per round, int64 [calls].
+        batched_ns: per round, float64 [samples], nanoseconds per call; empty where one call is
+            long enough.
+        wakeup_ns: per window, int64 [steps].
+        inference_ns: per window, int64 [steps].
+    """
+
+    single_ns: Sequence[NDArray[np.int64]] = ()
+    batched_ns: Sequence[NDArray[np.float64]] = ()
+    wakeup_ns: Sequence[NDArray[np.int64]] = ()
+    inference_ns: Sequence[NDArray[np.int64]] = ()
+
+    def blocks(self, name: str, share: float) -> Sequence[NDArray[np.int64 | np.float64]]:
+        """The samples behind a percentile, block by block; none where they are not there.
+
+        Args:
+            name: ``latency``, ``paced_latency`` or ``paced_inference``.
+            share: which percentile; the median back to back has samples of its own.
+        """
+        if name == "latency":
+            return self.batched_ns if share == 0.5 and len(self.batched_ns) else self.single_ns
+        if name == "paced_inference":
+            return self.inference_ns
+        return [a + b for a, b in zip(self.wakeup_ns, self.inference_ns, strict=True)]
 
 
 def save_result(result: BenchResult, path: Path) -> None:
@@ -41,16 +76,19 @@ def save_result(result: BenchResult, path: Path) -> None:
 def save_samples(samples: Mapping[str, Samples], backend: str, path: Path) -> None:
     """Write one backend's raw samples beside the JSON at *path*.
 
-    ``single:<label>`` holds nanoseconds of single calls, ``batched:<label>`` of samples of several
-    calls; both int64 [rounds, samples of a round].
+    ``single:<label>`` holds nanoseconds of single calls, ``batched:<label>`` of samples of
+    ``calls:<label>`` calls each, both int64 [n], round after round; ``sizes:single:<label>`` and
+    ``sizes:batched:<label>`` how many belong to each round.
 
     Raises:
         WriteFailed: the file could not be written; an old one is intact.
     """
-    arrays = {}
+    arrays: dict[str, NDArray[np.int64]] = {}
     for label, one in samples.items():
-        arrays[_SINGLE + label] = np.stack(one.single_ns)
-        arrays[_BATCHED + label] = np.stack(one.batched_ns)
+        for kind, blocks in ((_SINGLE, one.single_ns), (_BATCHED, one.batched_ns)):
+            arrays[f"{kind}:{label}"] = np.concatenate([*blocks, np.zeros(0, np.int64)])
+            arrays[f"{_SIZES}:{kind}:{label}"] = np.array([block.size for block in blocks])
+        arrays[f"calls:{label}"] = np.array([one.calls_per_sample])
     _write_arrays(arrays, _samples_path(path, backend))
 
 
@@ -65,10 +103,15 @@ def save_paced_samples(samples: Mapping[str, PacedSamples], backend: str, path: 
     """
     arrays = {}
     for label, one in samples.items():
-        arrays[f"wakeup:{label}"] = one.wakeup_ns
-        arrays[f"inference:{label}"] = one.inference_ns
-        arrays[f"window_steps:{label}"] = np.array(one.window_steps, np.int64)
+        arrays[f"{_WAKEUP}:{label}"] = one.wakeup_ns
+        arrays[f"{_INFERENCE}:{label}"] = one.inference_ns
+        arrays[f"{_WINDOWS}:{label}"] = np.array(one.window_steps, np.int64)
     _write_arrays(arrays, _samples_path(path, f"{backend}-paced"))
+
+
+def sample_files(path: Path, backend: str) -> tuple[Path, Path]:
+    """Where the raw samples of one backend lie: back to back, and paced."""
+    return _samples_path(path, backend), _samples_path(path, f"{backend}-paced")
 
 
 def load_result(path: Path) -> BenchResult:
@@ -84,7 +127,7 @@ def load_result(path: Path) -> BenchResult:
         raise ResultProblem(
             f"there is no benchmark result at {path}: make one with  dspctl bench"
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ResultProblem(f"{path} is not a JSON file ({error}): run the benchmark again") from (
             error
         )
@@ -99,13 +142,59 @@ def load_result(path: Path) -> BenchResult:
         given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
         result = decode_record(BenchResult, given, "result", without=_BESIDE)
     except (TypeError, ValueError) as error:  # a value that a record itself refuses
-        raise ResultProblem(
-            f"{path} is malformed ({type(error).__name__}: {error}): run the benchmark again"
-        ) from error
-    return replace(result, samples={name: _samples(path, name) for name in result.backends})
+        raise ResultProblem(f"{path} is malformed ({error}): run the benchmark again") from error
+    samples = {
+        backend: {
+            label: np.concatenate([*raw.single_ns])
+            for label, raw in load_raw(path, backend).items()
+            if raw.single_ns
+        }
+        for backend in result.backends
+    }
+    return replace(result, samples=samples)
 
 
-def _write_arrays(arrays: Mapping[str, NDArray[np.int64]], path: Path) -> None:
+def load_raw(path: Path, backend: str) -> dict[str, Raw]:
+    """Raw measurements beside the JSON at *path*, by label.
+
+    Empty where the files were not copied along, or are damaged.
+    """
+    calls, paced = (_arrays(file) for file in sample_files(path, backend))
+    labels = [
+        name.removeprefix(start)
+        for arrays, start in ((calls, f"{_SINGLE}:"), (paced, f"{_WAKEUP}:"))
+        for name in arrays
+        if name.startswith(start)
+    ]
+    found = {}
+    for label in dict.fromkeys(labels):
+        single, batched = (
+            _split(calls, f"{kind}:{label}", f"{_SIZES}:{kind}:{label}")
+            for kind in (_SINGLE, _BATCHED)
+        )
+        per_sample = calls.get(f"calls:{label}", np.ones(1, np.int64))
+        wakeup, inference = (
+            _split(paced, f"{kind}:{label}", f"{_WINDOWS}:{label}")
+            for kind in (_WAKEUP, _INFERENCE)
+        )
+        found[label] = Raw(
+            single_ns=single,
+            batched_ns=[block / per_sample[0] for block in batched if block.size],
+            wakeup_ns=wakeup,
+            inference_ns=inference,
+        )
+    return found
+
+
+def _split(arrays: _Arrays, name: str, sizes: str) -> list[NDArray[np.int64]]:
+    """An array in its parts; none where either is missing or they do not fit."""
+    values, counts = arrays.get(name), arrays.get(sizes)
+    if values is None or counts is None or int(counts.sum()) != values.size or not counts.size:
+        return []
+    return list(np.split(values, np.cumsum(counts)[:-1]))
+
+
+def _write_arrays(arrays: _Arrays, path: Path) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, allow_pickle=False, **arrays)
     write_bytes(path, buffer.getvalue())
@@ -115,14 +204,10 @@ def _samples_path(path: Path, backend: str) -> Path:
     return path.with_name(f"{path.stem}-{backend}.npz")
 
 
-def _samples(path: Path, backend: str) -> dict[str, NDArray[np.int64]]:
-    """One backend's single calls; empty where the file was not copied along or is damaged."""
+def _arrays(path: Path) -> dict[str, NDArray[np.int64]]:
+    """Everything in one file; nothing where it is not there or is damaged."""
     try:
-        with np.load(_samples_path(path, backend), allow_pickle=False) as archive:
-            return {
-                name.removeprefix(_SINGLE): archive[name].ravel()
-                for name in archive.files
-                if name.startswith(_SINGLE)
-            }
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile):
         return {}

@@ -3,7 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
@@ -68,13 +68,6 @@ class Machine:
         load = None if self.load_average is None else list(self.load_average)
         return {**asdict(self), "load_average": load}
 
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Machine":
-        """Inverse of `to_json`; a missing or unknown key is a ``TypeError`` or ``KeyError``."""
-        load = values["load_average"]
-        known = {entry.name: values[entry.name] for entry in fields(cls)}
-        return cls(**{**known, "load_average": None if load is None else tuple(load)})
-
     def notes(self) -> tuple[str, ...]:
         """Sentences about what makes timings on this machine less trustworthy, and the remedy."""
         found = []
@@ -82,12 +75,6 @@ class Machine:
             found.append(
                 f"the load average was {self.load_average[0]:.1f} on {self.cores} cores before "
                 "the measurement: stop other programs and repeat it"
-            )
-        if self.governor is not None and self.governor != "performance":
-            found.append(
-                f"the frequency governor is '{self.governor}', so the clock changes while "
-                "measuring: run  sudo cpupower frequency-set -g performance  (on a Jetson: "
-                "sudo jetson_clocks) and repeat"
             )
         return tuple(found)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.calls.latency import Latency
 from dspctl.benchmarks.calls.paced_figures import Paced
 from dspctl.benchmarks.calls.scheduling import Scheduling
+from dspctl.benchmarks.calls.timer import ClockRecord
 from dspctl.benchmarks.comparison.returns import Return, ReturnDifference
 from dspctl.benchmarks.device.identity import Device
 from dspctl.benchmarks.energy.record import Energy
@@ -21,8 +22,14 @@ from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.stats import Interval
 
 Status = Literal["partial", "complete"]
+Stage = Literal["latency", "paced", "memory", "energy", "returns"]
 Raw = Mapping[str, Mapping[str, NDArray[np.int64]]]
 """backend → label → nanoseconds of single calls."""
+
+
+def stage_name(stage: Stage, backend: str | None = None) -> str:
+    """What `BenchResult.finished` calls a measurement."""
+    return stage if backend is None else f"{backend}/{stage}"
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class Ratio:
 
     Attributes:
         quantity: e.g. ``latency_p50``, ``weights``.
-        backend: where it was measured, None for a count.
+        backend: where it was measured; the target of compiled code; None for a count.
         baseline: label above the line.
         subject: label below the line.
         value: the ratio; a count has no width.
@@ -91,16 +98,6 @@ class Skipped:
     label: str
     backend: str
     reason: str
-
-
-@dataclass(frozen=True)
-class ClockRecord:
-    """The clock behind all latencies: see :class:`dspctl.benchmarks.calls.timer.Clock`."""
-
-    name: str
-    resolution_ns: int
-    cost_ns: float
-    loop_ns: float
 
 
 @dataclass(frozen=True)
@@ -158,6 +155,7 @@ class BenchResult:
 
     Attributes:
         status: ``partial`` until the last measurement is in.
+        finished: the measurements that are in, by `stage_name`; a rerun goes on behind them.
         machine: where.
         device: the hardware under it.
         clock: with what.
@@ -187,6 +185,7 @@ class BenchResult:
     clock: ClockRecord
     settings: Settings
     subjects: tuple[Subject, ...]
+    finished: tuple[str, ...] = ()
     latency: tuple[Latency, ...] = ()
     paced: tuple[Paced, ...] = ()
     scheduling: Scheduling = field(default_factory=Scheduling)

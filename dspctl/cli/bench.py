@@ -1,6 +1,7 @@
-"""``dspctl bench``: latency, memory and size, one policy against another."""
+"""``dspctl bench``: latency, memory, energy, size and return, one policy against another."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -8,17 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dspctl.cli import bench_report, show
-from dspctl.cli.subjects import Kind, kind_of, runnable, source_of
+from dspctl.cli.subjects import Kind, kind_of, runnable, runnable_here, source_of
+from dspctl.errors import ConfigProblem
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dspctl.benchmarks import BenchResult
-    from dspctl.benchmarks.calls.scheduling import Wanted
+    from dspctl.benchmarks.keeper import Progress
+    from dspctl.benchmarks.request import Request
 
 
 def bench(
-    subject: Annotated[Path, typer.Argument(metavar="RUN|POLICY|BUNDLE", help="What to measure.")],
+    subject: Annotated[
+        Path | None, typer.Argument(metavar="RUN|POLICY|BUNDLE", help="What to measure.")
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option(metavar="PATH", help="The baseline to compare it with."),
@@ -55,16 +60,48 @@ def bench(
     mlock: Annotated[
         bool, typer.Option("--mlock", help="Lock memory while calls are timed.")
     ] = False,
+    load: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Keep N processes busy while calls are timed.")
+    ] = 0,
     no_memory: Annotated[
         bool, typer.Option("--no-memory", help="Leave out memory and start-up time.")
     ] = False,
+    energy_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.0,
+            metavar="S",
+            help="Measure energy in windows of S seconds, 60 and more on a Jetson.",
+            show_default="not at all",
+        ),
+    ] = 0.0,
+    episodes: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Episodes of each policy in its environment; 0 for none."
+        ),
+    ] = 100,
+    host: Annotated[
+        str | None,
+        typer.Option(metavar="USER@BOARD", help="Measure bundles there, over ssh."),
+    ] = None,
+    sweep_width: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W,W,…", help="Networks of these widths instead, to see where backends cross."
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A.json B.json", help="Measure nothing: compare two results."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
             "--output",
             "-o",
             metavar="FILE",
-            help="JSON file for the result; raw samples go beside it.",
+            help="JSON file for the result; raw samples go beside it. An interrupted one goes on.",
         ),
     ] = None,
     plots: Annotated[
@@ -73,35 +110,47 @@ def bench(
     force: Annotated[bool, typer.Option("--force", help="Replace the output.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Measure latency, memory and size at batch 1, interleaved with a baseline if one is given.
+    """Measure a policy at batch 1, interleaved with a baseline if one is given.
 
-    Calls are timed back to back, and in a control loop. Policies take turns, so a disturbance hits
-    both. A run is compacted first. A bundle offers more backends than a policy file. What the
-    machine refuses of --cpu, --fifo and --mlock is reported.
+    Calls are timed back to back, and in a control loop; policies take turns, so a disturbance hits
+    both. Backends are c (the bundle's own static program), native, onnxruntime, tensorrt, numpy
+    and torch; those that this machine lacks are listed with the reason. A run is compacted first.
+    What the machine refuses of --cpu, --fifo and --mlock is reported.
     """
-    from dspctl.benchmarks.calls.paced import check_pace
-    from dspctl.benchmarks.calls.scheduling import Wanted
-    from dspctl.runtime.files import check_output
+    from dspctl.benchmarks.request import BACKENDS, Request
 
-    wanted = Wanted(cpu=cpu, fifo=fifo, mlock=mlock)
-    check_pace(hz, seconds if paced_seconds is None else paced_seconds)
-    if output is not None:
-        check_output(output, force=force)
+    if compare is not None:
+        if subject is not None or against is not None:
+            raise ConfigProblem("--compare takes two results and measures nothing: give no policy")
+        _compare(*compare, as_json=as_json)
+        return
+    if subject is None:
+        raise ConfigProblem("there is nothing to measure: name a run, a policy file or a bundle")
+    request = Request(
+        backends=tuple(backend) if backend else BACKENDS,
+        seconds=seconds,
+        hz=hz,
+        paced_seconds=_paced_seconds(paced_seconds, seconds, sweep=sweep_width is not None),
+        cpu=cpu,
+        fifo=fifo,
+        mlock=mlock,
+        load=load,
+        memory=not no_memory and sweep_width is None,
+        energy_seconds=energy_seconds,
+        episodes=0 if sweep_width is not None else episodes,
+    )
     named = labels([subject] if against is None else [against, subject])
     with ExitStack() as stack:
-        paths = {label: stack.enter_context(runnable(path)) for label, path in named.items()}
+        if sweep_width is None:
+            paths = {label: stack.enter_context(runnable(path)) for label, path in named.items()}
+        elif against is not None:
+            raise ConfigProblem("--sweep-width takes one policy: leave out --against")
+        else:
+            paths = stack.enter_context(_sweep(subject, sweep_width))
         out = output or Path(stack.enter_context(TemporaryDirectory()), "bench.json")
-        result = run(
-            paths,
-            out,
-            backends=backend or None,
-            seconds=seconds,
-            hz=hz,
-            paced_seconds=paced_seconds,
-            wanted=wanted,
-            memory=not no_memory,
-            observations=_observations(named),
-        )
+        if force:
+            _remove(out)
+        result = run(paths, out, request, host=host, observations=_observations(named))
         pictures = bench_report.draw_pictures(result, paths, plots) if plots is not None else []
         if as_json:
             typer.echo(out.read_text(), nl=False)
@@ -109,11 +158,17 @@ def bench(
     bench_report.draw(result)
     for picture in pictures:
         show.stdout().print(f"picture: {picture}")
+    if output is not None:
+        sources = " ".join(str(path) for path in (output, *named.values()))
+        show.next_command(f"dspctl report {sources} -o report.html", "all of it on one page")
+
+
+_SUFFIXES = (".safetensors", ".bundle")
 
 
 def labels(paths: list[Path]) -> dict[str, Path]:
     """A short name for each path: its last part where that is enough to tell them apart."""
-    short = [path.stem if path.suffix == ".safetensors" else path.name for path in paths]
+    short = [path.stem if path.suffix in _SUFFIXES else path.name for path in paths]
     distinct = len(set(short)) == len(paths) and all(short)
     names = short if distinct else [str(path) for path in paths]
     if len(set(names)) < len(paths):
@@ -124,34 +179,88 @@ def labels(paths: list[Path]) -> dict[str, Path]:
 def run(
     paths: dict[str, Path],
     output: Path,
+    request: "Request",
     *,
-    backends: list[str] | None = None,
-    seconds: float,
-    hz: float = 100.0,
-    paced_seconds: float | None = None,
-    wanted: "Wanted | None" = None,
-    memory: bool = True,
+    host: str | None = None,
     observations: "NDArray[Any] | None" = None,
 ) -> "BenchResult":
     """Measure with a progress bar and write *output*; the first path is the baseline.
 
-    The arguments are those of :func:`dspctl.benchmarks.measure`.
+    Args:
+        paths: label → policy file or bundle.
+        output: JSON file; an interrupted one goes on.
+        request: what to measure.
+        host: where, None for this machine.
+        observations: float [n, obs_dim], raw, or None.
     """
     from dspctl.benchmarks import measure
 
-    with show.task_bar("benchmark") as advance:
-        return measure(
-            paths,
-            backends=backends,
-            seconds=seconds,
-            hz=hz,
-            paced_seconds=paced_seconds,
-            wanted=wanted,
-            observations=observations,
-            memory=memory,
-            out=output,
-            on_progress=lambda p: advance(p.done, p.total, f"{p.backend} {p.stage}"),
+    with show.task_bar("benchmark" if host is None else f"benchmark on {host}") as advance:
+
+        def report(progress: "Progress") -> None:
+            what = f"{progress.backend} {progress.stage}".strip()
+            advance(progress.done, progress.total, what)
+
+        if host is None:
+            return measure(
+                paths, request, observations=observations, out=output, on_progress=report
+            )
+        from dspctl.benchmarks.remote.measure import measure_remote
+
+        return measure_remote(
+            host, paths, request, observations=observations, out=output, on_progress=report
         )
+
+
+def _paced_seconds(asked: float | None, seconds: float, *, sweep: bool) -> float:
+    """As long as the other way, unless told; a sweep is about calls and needs no loop."""
+    if asked is not None:
+        return asked
+    return 0.0 if sweep else seconds
+
+
+def _compare(first: Path, second: Path, *, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from dspctl.benchmarks.comparison.runs import compare_runs
+
+    found = compare_runs(first, second)
+    if as_json:
+        show.result_json(asdict(found))
+    else:
+        bench_report.draw_comparison(found, first, second)
+
+
+@contextmanager
+def _sweep(subject: Path, widths: str) -> "Iterator[dict[str, Path]]":
+    """A bundle per width, in a temporary folder."""
+    from dspctl.benchmarks.comparison.sweep import sweep_policies
+
+    try:
+        wanted = [int(part) for part in widths.split(",")]
+    except ValueError as error:
+        raise ConfigProblem(
+            f"--sweep-width takes widths with commas between, such as 8,32,128, not {widths!r}"
+        ) from error
+    policies = sweep_policies(source_of(subject)[0], wanted)
+    with (
+        TemporaryDirectory(prefix="dspctl-") as folder,
+        show.task_bar("compiling networks") as advance,
+    ):
+        paths = {}
+        for index, (label, policy) in enumerate(policies.items()):
+            advance(index, len(policies), label)
+            paths[label] = runnable_here(policy, None, Path(folder, label.replace(" ", "-")))
+        yield paths
+
+
+def _remove(output: Path) -> None:
+    """A result and the raw samples beside it, so that nothing of an older one is mixed in."""
+    from dspctl.benchmarks.record.file import sample_files
+    from dspctl.benchmarks.request import BACKENDS
+
+    for path in (output, *(one for name in BACKENDS for one in sample_files(output, name))):
+        path.unlink(missing_ok=True)
 
 
 def _observations(named: dict[str, Path]) -> "NDArray[Any] | None":

@@ -14,12 +14,13 @@ from dspctl.cli import bench, demo_report, show
 from dspctl.cli.demo_report import ENVIRONMENT, PRUNED, UNPRUNED, Contender
 from dspctl.cli.evaluate import play
 from dspctl.cli.subjects import runnable_here
-from dspctl.errors import BackendUnavailable, MissingExtra, OutputExists
+from dspctl.errors import MissingExtra, OutputExists
 
 if TYPE_CHECKING:
     from dspctl.trainer import TrainConfig
 
 _SPARSITY = 0.93
+_BACKENDS = ("c", "native", "onnxruntime", "numpy")
 _FOLDERS = {UNPRUNED: "unpruned", PRUNED: "pruned"}
 # What tells a folder of the demo's from anybody else's; only the former is ever replaced.
 _MARKER = ".dspctl-demo"
@@ -52,6 +53,7 @@ def demo(
 
     Takes a minute or two. Everything it makes stays in the output folder, pictures included.
     """
+    from dspctl.benchmarks.request import Request
     from dspctl.runtime.files import write_json
     from dspctl.trainer import recipe
 
@@ -68,31 +70,20 @@ def demo(
     result = bench.run(
         {label: one.bundle for label, one in contenders.items()},
         output / "bench.json",
-        seconds=seconds,
-        paced_seconds=0,  # its table compares calls; a control loop would only take its time
+        # Its table compares calls, and the episodes are played already: the rest would only take
+        # time.
+        Request(backends=_BACKENDS, seconds=seconds, paced_seconds=0, episodes=0),
         observations=contenders[PRUNED].run.observations(),
     )
-    calls_ns = _call_medians(contenders)
-    pictures = demo_report.draw_pictures(contenders, result, calls_ns, output)
-    summary = demo_report.summary_json(contenders, output / "bench.json", pictures, seed, calls_ns)
+    pictures = demo_report.draw_pictures(contenders, result, output)
+    summary = demo_report.summary_json(contenders, output / "bench.json", pictures, seed)
     write_json(output / "summary.json", summary)
     if as_json:
         show.result_json(summary)
         return
-    demo_report.draw_table(contenders, result, calls_ns)
+    demo_report.draw_table(contenders, result)
     show.stdout().print(f"pictures and files: {output}/  (start with {output}/demo.png)")
     show.next_command(f"dspctl inspect {contenders[PRUNED].bundle}", "what would go to a vehicle")
-
-
-def _call_medians(contenders: dict[str, Contender]) -> dict[str, float]:
-    """Nanoseconds of one call in C; nothing, with a note, where no compiler made any."""
-    from dspctl.benchmarks.command.medians import call_medians
-
-    try:
-        return call_medians({label: one.bundle for label, one in contenders.items()})
-    except BackendUnavailable as error:
-        show.note(f"the generated C is not timed: {error}")
-        return {}
 
 
 def _check_packages() -> None:

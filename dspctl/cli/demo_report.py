@@ -30,7 +30,6 @@ class Contender:
 def draw_pictures(
     contenders: dict[str, Contender],
     result: "BenchResult",
-    calls_ns: dict[str, float],
     output: Path,
 ) -> list[Path]:
     """Draw everything there is to see; returns the pictures, the best first.
@@ -38,19 +37,18 @@ def draw_pictures(
     Args:
         contenders: the two policies.
         result: their benchmark.
-        calls_ns: label → nanoseconds of one call in C; empty where no C could be compiled.
         output: the folder for the pictures.
     """
     from dspctl.benchmarks import plots
 
     fastest = result.fastest(PRUNED)
-    backend = "generated C" if calls_ns else "" if fastest is None else fastest.backend
+    backend = "" if fastest is None else _called(fastest.backend)
     before, after = (
         plots.Side(
             label,
             one.compaction.policy,
             one.evaluation.mean,
-            calls_ns.get(label) or shared_median(result, label),
+            shared_median(result, label),
         )
         for label, one in contenders.items()
     )
@@ -75,9 +73,7 @@ def _weights(contenders: dict[str, Contender]) -> dict[str, Any]:
     }
 
 
-def draw_table(
-    contenders: dict[str, Contender], result: "BenchResult", calls_ns: dict[str, float]
-) -> None:
+def draw_table(contenders: dict[str, Contender], result: "BenchResult") -> None:
     """Print both policies side by side."""
     before, after = contenders[UNPRUNED], contenders[PRUNED]
     one, two = before.compaction.after, after.compaction.after
@@ -102,14 +98,11 @@ def draw_table(
         latencies = [result.latency_of(label, backend) for label in contenders]
         rows.append(
             (
-                f"latency, {backend}",
+                f"latency, {_called(backend)}",
                 *("–" if x is None else show.latency(x.p50_ns.estimate) for x in latencies),
                 _ratio(result, "latency_p50", backend),
             )
         )
-    if calls_ns:
-        pair = [calls_ns[label] for label in (UNPRUNED, PRUNED)]
-        rows.append(("latency, C alone", *map(show.latency, pair), show.times(pair[0] / pair[1])))
     for backend in dict.fromkeys(memory.backend for memory in result.memory):
         found = [result.memory_of(label, backend) for label in contenders]
         peaks = [None if x is None else x.median("peak_rss_bytes") for x in found]
@@ -130,6 +123,11 @@ def draw_table(
     )
 
 
+def _called(backend: str) -> str:
+    """``c`` in words; the other names say what they are."""
+    return "generated C" if backend == "c" else backend
+
+
 def _proof(contender: Contender) -> str:
     proof = contender.compaction.proof
     return f"{show.count(proof.recorded + proof.edges)} obs., Δ {proof.max_error:.1g}"
@@ -145,7 +143,6 @@ def summary_json(
     result: Path,
     pictures: list[Path],
     seed: int,
-    calls_ns: dict[str, float],
 ) -> dict[str, Any]:
     """The demo's figures as JSON values."""
     return {
@@ -165,7 +162,6 @@ def summary_json(
             }
             for label, one in contenders.items()
         },
-        "c_call_p50_ns": calls_ns,
         "bench": json.loads(result.read_text()),
         "pictures": [picture.name for picture in pictures],
     }

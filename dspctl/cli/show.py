@@ -93,6 +93,11 @@ def size(value_bytes: float) -> str:
     return _scaled(value_bytes, (("B", 1.0), ("kB", 1e3), ("MB", 1e6), ("GB", 1e9)))
 
 
+def energy(value_j: float) -> str:
+    """``4.2e-6`` as ``4.20 µJ``."""
+    return _scaled(value_j * 1e9, (("nJ", 1.0), ("µJ", 1e3), ("mJ", 1e6), ("J", 1e9)))
+
+
 def latency(value_ns: float) -> str:
     """``4180`` as ``4.18 µs``."""
     return _scaled(value_ns, (("ns", 1.0), ("µs", 1e3), ("ms", 1e6), ("s", 1e9)))

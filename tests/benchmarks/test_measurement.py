@@ -1,19 +1,20 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from dspctl import runtime
 from dspctl.benchmarks import BenchResult, keeper, load_result, measure
+from dspctl.benchmarks import request as requests
 from dspctl.benchmarks.calls import timing
 from dspctl.benchmarks.calls.latency import measure_latency
-from dspctl.benchmarks.calls.scheduling import Wanted
 from dspctl.benchmarks.keeper import Progress
-from dspctl.benchmarks.record.file import save_result
+from dspctl.benchmarks.record.file import load_raw, save_result
+from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.subjects import choose_observations
 from dspctl.errors import (
     BackendUnavailable,
@@ -21,6 +22,7 @@ from dspctl.errors import (
     InvalidRate,
     MissingExtra,
     ObservationShape,
+    OutputExists,
     PolicyNotFound,
     ResultProblem,
     UnknownBackend,
@@ -29,6 +31,13 @@ from dspctl.runtime import Normalizer, NumpyRunner, ObservationSpec, load_policy
 from tests.benchmarks.networks import masked, network
 
 SECONDS = 0.1
+
+
+def quick(*backends: str, **changes: Any) -> Request:
+    """A request for little: latency alone, as short as it may be."""
+    few: dict[str, Any] = {"paced_seconds": SECONDS, "memory": False, "episodes": 0}
+    chosen = backends or ("numpy",)
+    return Request(chosen, seconds=SECONDS, **{**few, **changes})
 
 
 @pytest.fixture
@@ -43,21 +52,19 @@ def subjects(tmp_path: Path) -> dict[str, Path]:
 def two_backends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two backends that are both NumPy, and a third that cannot run here."""
 
-    def load(path: Path, backend: str) -> NumpyRunner:
+    def open_runner(path: Path, backend: str) -> NumpyRunner:
         if backend == "absent":
             raise MissingExtra("absent", "export", "the absent backend")
         return NumpyRunner(load_policy(path))
 
-    monkeypatch.setattr(runtime, "BACKENDS", ("one", "absent", "two"))
-    monkeypatch.setattr(runtime, "load", load)
+    monkeypatch.setattr(requests, "BACKENDS", ("one", "absent", "two"))
+    monkeypatch.setattr(timing, "open_runner", open_runner)
 
 
 def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
     seen: list[Progress] = []
     out = tmp_path / "out" / "bench.json"
-    result = measure(
-        subjects, backends=["numpy"], seconds=SECONDS, out=out, on_progress=seen.append
-    )
+    result = measure(subjects, quick(memory=True), out=out, on_progress=seen.append)
     assert result.status == "complete"
     assert [one.label for one in result.subjects] == ["unpruned", "pruned"]
     # By hand: 4*32 + 32*32 + 32*2 weights, and (2 in - 1) out for each layer (DSP Eq 23).
@@ -87,7 +94,7 @@ def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
 
 def test_written_and_read_back(subjects: dict[str, Path], tmp_path: Path) -> None:
     out = tmp_path / "bench.json"
-    result = measure(subjects, seconds=SECONDS, memory=False, out=out)
+    result = measure(subjects, quick("c", "native", "numpy"), out=out)
     read = load_result(out)
     assert read == result
     for label, samples in result.samples["numpy"].items():
@@ -95,8 +102,12 @@ def test_written_and_read_back(subjects: dict[str, Path], tmp_path: Path) -> Non
         figures = read.latency_of(label, "numpy")
         assert figures is not None
         assert figures.single_calls == samples.size
-    with np.load(tmp_path / "bench-numpy.npz") as archive:
-        assert archive["single:pruned"].shape[0] == result.settings.rounds
+    raw = load_raw(out, "numpy")
+    assert raw.keys() == subjects.keys()
+    one = raw["pruned"]
+    assert len(one.single_ns) == result.settings.rounds
+    assert len(one.batched_ns) in (0, result.settings.rounds)  # none for calls of microseconds
+    assert len(one.wakeup_ns) == len(one.inference_ns)
     with np.load(tmp_path / "bench-numpy-paced.npz") as archive:
         for label in subjects:
             paced = result.paced_of(label, "numpy")
@@ -127,18 +138,24 @@ def test_every_write_is_a_valid_result(
         states.append(load_result(path))
 
     monkeypatch.setattr(keeper, "save_result", save_and_read)
-    result = measure(subjects, seconds=SECONDS, memory=False, out=out)
-    assert [one.status for one in states] == ["partial"] * 6 + ["complete"]
-    assert [one.backends for one in states] == [
-        (),
-        ("one",),
-        ("one",),
-        ("one",),
-        ("one", "two"),
-        ("one", "two"),
-        ("one", "two"),
-    ]
-    assert [len(one.paced) for one in states] == [0, 0, 2, 2, 2, 4, 4]
+    result = measure(subjects, quick("one", "absent", "two"), out=out)
+    assert [one.status for one in states] == ["partial"] * (len(states) - 1) + ["complete"]
+    finished = [one.finished for one in states]
+    assert all(later[: len(now)] == now for now, later in pairwise(finished))
+    assert finished[-1] == (
+        "one/latency",
+        "one/paced",
+        "absent/latency",
+        "two/latency",
+        "two/paced",
+    )
+    for one in states:  # whatever is called finished is there, ratios included
+        for backend in ("one", "two"):
+            timed = f"{backend}/latency" in one.finished
+            assert (one.latency_of("pruned", backend) is not None) == timed
+            assert (one.ratio_of("latency_p50", "pruned", backend) is not None) == timed
+            looped = f"{backend}/paced" in one.finished
+            assert (one.paced_of("pruned", backend) is not None) == looped
     assert states[-1] == result
 
 
@@ -161,19 +178,57 @@ def test_a_crash_leaves_what_was_finished(
 
     monkeypatch.setattr(timing, "measure_latency", crash_second)
     with pytest.raises(KeyboardInterrupt):
-        measure(subjects, seconds=SECONDS, memory=False, out=out)
+        measure(subjects, quick("one", "two"), out=out)
     left = load_result(out)
     assert left.status == "partial"
     assert left.backends == ("one",)
     assert left.ratio_of("latency_p50", "pruned", "one") is not None
     assert left.samples["one"]["pruned"].size > 0
     assert not list(tmp_path.glob(".*tmp"))
+    # The same request goes on where it stopped, and measures nothing twice.
+    whole = measure(subjects, quick("one", "two"), out=out)
+    assert whole.status == "complete"
+    assert whole.finished[: len(left.finished)] == left.finished
+    assert whole.latency[: len(left.latency)] == left.latency
+    assert whole.backends == ("one", "two")
+    assert calls == 3  # "one", then "two" twice: it was interrupted
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, "it is complete"),
+        ({"hz": 200.0}, "it was asked for with another hz"),
+        ({"seed": 1}, "it was asked for with another seed"),
+    ],
+)
+def test_a_result_of_another_benchmark_is_neither_continued_nor_lost(
+    subjects: dict[str, Path], tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    out = tmp_path / "bench.json"
+    found = measure(subjects, quick(), out=out)
+    if changes:
+        save_result(replace(found, status="partial"), out)
+    before = out.read_bytes()
+    with pytest.raises(OutputExists, match=reason):
+        measure(subjects, quick(**changes), out=out)
+    assert out.read_bytes() == before
+
+
+def test_a_partial_result_of_other_subjects_is_not_continued(
+    subjects: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "bench.json"
+    found = measure(subjects, quick(), out=out)
+    save_result(replace(found, status="partial"), out)
+    with pytest.raises(OutputExists, match="its subjects are other ones"):
+        measure({"unpruned": subjects["unpruned"]}, quick(), out=out)
 
 
 def test_what_cannot_run_is_listed_with_its_reason(
     subjects: dict[str, Path], two_backends: None
 ) -> None:
-    result = measure(subjects, seconds=SECONDS, memory=False)
+    result = measure(subjects, quick("one", "absent", "two"))
     assert {(one.label, one.backend) for one in result.skipped} == {
         ("unpruned", "absent"),
         ("pruned", "absent"),
@@ -184,13 +239,13 @@ def test_what_cannot_run_is_listed_with_its_reason(
 def test_one_subject_alone_on_a_backend_gets_figures_but_no_ratio(
     subjects: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def load(path: Path, backend: str) -> NumpyRunner:
+    def open_runner(path: Path, backend: str) -> NumpyRunner:
         if "unpruned" in path.name:
             raise BackendUnavailable("too large for this device: prune it")
         return NumpyRunner(load_policy(path))
 
-    monkeypatch.setattr(runtime, "load", load)
-    result = measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False)
+    monkeypatch.setattr(timing, "open_runner", open_runner)
+    result = measure(subjects, quick())
     assert result.latency_of("pruned", "numpy") is not None
     assert result.latency_of("unpruned", "numpy") is None
     assert result.ratio_of("latency_p50", "pruned", "numpy") is None
@@ -200,7 +255,7 @@ def test_one_subject_alone_on_a_backend_gets_figures_but_no_ratio(
 def test_nothing_runs(subjects: dict[str, Path], tmp_path: Path, two_backends: None) -> None:
     out = tmp_path / "bench.json"
     with pytest.raises(BackendUnavailable, match=r"no backend could run any subject.*absent"):
-        measure(subjects, backends=["absent"], seconds=SECONDS, out=out)
+        measure(subjects, quick("absent"), out=out)
     assert len(load_result(out).skipped) == 2
 
 
@@ -212,9 +267,16 @@ def test_bundles_are_measured_on_onnx_runtime(tmp_path: Path) -> None:
     paths = {"unpruned": tmp_path / "large", "pruned": tmp_path / "small"}
     export(network((4, 32, 32, 2)), "cpu", paths["unpruned"])
     export(network((4, 3, 2, 2)), "cpu", paths["pruned"])
-    result = measure(paths, seconds=SECONDS, memory=False)
-    assert set(result.backends) >= {"numpy", "onnxruntime"}
+    result = measure(paths, quick(*requests.BACKENDS))
+    assert set(result.backends) >= {"c", "native", "numpy", "onnxruntime"}
     assert {each.backend for each in result.skipped} <= {"tensorrt"}  # no plan is built here
+    assert {one.backend for one in result.paced} == set(result.backends)
+    assert {one.label for one in result.code} == set(paths)
+    flash = result.ratio_of("flash_bytes", "pruned", result.code[0].target)
+    assert flash is not None
+    assert flash.value.estimate > 1
+    assert [one.label for one in result.advice] == list(paths)
+    assert result.verdict.startswith("pruned ")
     for subject in result.subjects:
         assert subject.kind == "bundle"
         assert subject.onnx_bytes == (paths[subject.label] / "policy.onnx").stat().st_size
@@ -223,23 +285,21 @@ def test_bundles_are_measured_on_onnx_runtime(tmp_path: Path) -> None:
 def test_a_masked_policy_gets_a_note(tmp_path: Path) -> None:
     policy = masked(network((4, 8, 8, 2)), [[0, 1], [2, 3]])
     path = save_policy(policy, tmp_path / "masked.safetensors")
-    result = measure({"masked": path}, backends=["numpy"], seconds=SECONDS, memory=False)
+    result = measure({"masked": path}, quick())
     assert any("still stores its masked units" in note for note in result.notes)
 
 
 def test_the_control_loop_can_be_left_out(subjects: dict[str, Path]) -> None:
-    result = measure(
-        subjects, backends=["numpy"], seconds=SECONDS, hz=1.0, paced_seconds=0, memory=False
-    )
+    result = measure(subjects, quick(hz=1.0, paced_seconds=0.0))
     assert result.paced == ()
-    assert result.settings.paced_seconds == 0
+    assert result.status == "complete"
 
 
 def test_what_the_machine_refuses_is_in_the_result_once(
     subjects: dict[str, Path], tmp_path: Path, two_backends: None
 ) -> None:
     out = tmp_path / "bench.json"
-    result = measure(subjects, seconds=SECONDS, memory=False, wanted=Wanted(cpu=10**6), out=out)
+    result = measure(subjects, quick("one", "two", cpu=10**6), out=out)
     assert result.scheduling.cpu is not None
     assert not result.scheduling.cpu.granted
     assert len([note for note in result.notes if "processor 1000000" in note]) == 1
@@ -252,11 +312,7 @@ def test_what_the_machine_refuses_is_in_the_result_once(
         ("none", ConfigProblem),
         ("missing", PolicyNotFound),
         ("sizes", ObservationShape),
-        ("backend", UnknownBackend),
-        ("seconds", ConfigProblem),
         ("recorded", ObservationShape),
-        ("rate", InvalidRate),
-        ("paced seconds", ConfigProblem),
     ],
 )
 def test_refused_before_anything_is_measured(
@@ -269,14 +325,30 @@ def test_refused_before_anything_is_measured(
         "sizes": {**subjects, "other": other},
     }.get(broken, subjects)
     with pytest.raises(error):
-        measure(
-            given,
-            backends=["typo"] if broken == "backend" else ["numpy"],
-            seconds=0.0 if broken == "seconds" else SECONDS,
-            hz=20.0 if broken == "rate" else 100.0,
-            paced_seconds=-1.0 if broken == "paced seconds" else None,
-            observations=np.zeros((3, 7)) if broken == "recorded" else None,
-        )
+        measure(given, quick(), observations=np.zeros((3, 7)) if broken == "recorded" else None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"backends": ("typo",)}, UnknownBackend, "no backend 'typo': choose from c, native"),
+        ({"backends": ()}, ConfigProblem, "must be different ones, not none"),
+        ({"backends": ("c", "c")}, ConfigProblem, "must be different ones, not c, c"),
+        ({"seconds": 0.0}, ConfigProblem, "seconds must be a positive number"),
+        ({"seconds": float("nan")}, ConfigProblem, "seconds must be a positive number"),
+        ({"hz": 20.0}, InvalidRate, "from 50 to 10,000 Hz"),
+        ({"paced_seconds": -1.0}, ConfigProblem, "paced seconds must be a positive number"),
+        ({"load": -1}, ConfigProblem, "background load is from 0"),
+        ({"energy_seconds": -1.0}, ConfigProblem, "energy seconds must be 0 or"),
+        ({"episodes": -1}, ConfigProblem, "episodes and seed must be 0 or more"),
+        ({"fifo": 100}, ConfigProblem, "SCHED_FIFO is from 1 to 99"),
+    ],
+)
+def test_a_request_that_cannot_be_measured_is_refused_when_it_is_made(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        Request(**changes)
 
 
 def test_recorded_observations_are_drawn_without_repetition() -> None:
@@ -317,8 +389,8 @@ def test_random_observations_follow_bounds_and_statistics() -> None:
         ("{", "is not a JSON file"),
         ("[]", "is not a benchmark result"),
         ('{"kind": "dspctl.bench", "schema": 99}', "schema 99"),
-        ('{"kind": "dspctl.bench", "schema": 1}', "schema 1, this dspctl reads 2: run the"),
-        ('{"kind": "dspctl.bench", "schema": 2}', "is malformed"),
+        ('{"kind": "dspctl.bench", "schema": 1}', "schema 1, this dspctl reads 3: run the"),
+        ('{"kind": "dspctl.bench", "schema": 3}', "is malformed"),
     ],
 )
 def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> None:
@@ -334,7 +406,7 @@ def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> N
 )
 def test_malformed_results(subjects: dict[str, Path], tmp_path: Path, change: str) -> None:
     out = tmp_path / "bench.json"
-    measure(subjects, backends=["numpy"], seconds=SECONDS, memory=False, out=out)
+    measure(subjects, quick(), out=out)
     values = json.loads(out.read_text())
     if change == "unknown field":
         values["extra"] = 1

@@ -15,7 +15,7 @@ from dspctl.runtime import BACKENDS, load, load_policy
 from dspctl.runtime.bundle import open_bundle
 from tests.cli.conftest import Call
 
-FAST = ["--seconds", "0.1", "--no-memory"]
+FAST = ["--seconds", "0.1", "--no-memory", "--episodes", "0"]
 
 
 @pytest.fixture(scope="module")
@@ -298,7 +298,9 @@ def test_bench_compares_with_a_baseline(
     report = call("bench", bundle, *words).json()
     assert report == json.loads(output.read_text())
     assert [subject["label"] for subject in report["subjects"]] == ["policy", "bundle"]
-    assert {entry["backend"] for entry in report["latency"]} == set(BACKENDS) - {"tensorrt"}
+    expected = {"c", "torch", *BACKENDS} - {"tensorrt"}  # no plan is built
+    assert {entry["backend"] for entry in report["latency"]} == expected
+    assert {entry["backend"] for entry in report["paced"]} == expected
     assert report["memory"] == []
     ratios = {entry["quantity"]: entry["value"]["estimate"] for entry in report["ratios"]}
     assert ratios["weights"] == 1.0
@@ -307,10 +309,66 @@ def test_bench_compares_with_a_baseline(
 
 def test_bench_prints_percentiles_and_ratios(call: Call, policy: Path, bundle: Path) -> None:
     done = call("bench", bundle, "--against", policy, "--backend", "numpy", *FAST)
-    for part in ("p50", "p99.9", "parameters", "policy / bundle", "median latency"):
+    for part in ("p50", "p99.9", "parameters", "policy / bundle: above 1, bundle is faster"):
         assert part in done.stdout
-    for part in ("Paced with numpy: a control loop at 100 Hz", "wake-up", "/5 "):
-        assert part in done.stdout
+    for part in ("Paced: a control loop at 100 Hz", "from the intended start", "0/5"):
+        assert part in done.stdout + done.stderr
+    assert "bundle is " in done.stdout
+
+
+def test_bench_goes_on_with_an_interrupted_result(call: Call, policy: Path, tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    words = ["bench", policy, "--backend", "numpy", *FAST, "-o", output]
+    assert call(*words).code == 0
+    whole = json.loads(output.read_text())
+    again = call(*words)
+    assert again.code == 2
+    assert "it is complete: name another file, or replace it with --force" in again.stderr
+    assert json.loads(output.read_text()) == whole
+    output.write_text(json.dumps({**whole, "status": "partial"}))
+    assert call(*words).code == 0
+    assert json.loads(output.read_text())["latency"] == whole["latency"]
+    assert call(*words, "--force").code == 0
+
+
+def test_bench_plays_the_policies_on_common_seeds(call: Call, policy: Path, bundle: Path) -> None:
+    few = [word if word != "0" else "3" for word in FAST]
+    report = call("bench", bundle, "--against", policy, "--backend", "numpy", *few, "--json").json()
+    one, two = report["returns"]
+    assert len(one["returns"]) == 3
+    assert one["returns"] == two["returns"]  # the same policy, in a file and in a bundle
+    (difference,) = report["differences"]
+    assert difference["difference"]["estimate"] == 0
+    assert "shows no difference in return" in report["verdict"]
+
+
+def test_bench_sweeps_the_width(call: Call, policy: Path) -> None:
+    done = call("bench", policy, "--sweep-width", "4,8", "--backend", "numpy", *FAST)
+    assert done.code == 0, done.stderr
+    assert "Fastest is numpy from width 4 to 8." in done.stdout
+    for words in (["4"], ["four,8"], ["4,8", "--against", policy]):
+        refused = call("bench", policy, "--sweep-width", *words, *FAST)
+        assert refused.code == 2
+        assert "width" in refused.stderr
+
+
+def test_bench_compares_two_results(call: Call, policy: Path, tmp_path: Path) -> None:
+    words = ["--backend", "numpy", *FAST, "-o"]
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    for path in (first, second):
+        assert call("bench", policy, *words, path).code == 0
+    done = call("bench", "--compare", first, second)
+    assert done.code == 0
+    assert "a.json / b.json: above 1, the second is faster" in done.stdout
+    assert "paced, call p99" in done.stdout
+    figures = call("bench", "--compare", first, second, "--json").json()["figures"]
+    assert {one["backend"] for one in figures} == {"numpy"}
+    assert call("bench", policy, "--compare", first, second).code == 2
+    other = tmp_path / "c.json"
+    assert call("bench", policy, *words, other, "--hz", "200").code == 0
+    refused = call("bench", "--compare", first, other)
+    assert refused.code == 2
+    assert "different conditions (hz 100.0 and 200.0)" in refused.stderr
 
 
 def test_bench_runs_a_control_loop_as_asked(call: Call, policy: Path) -> None:

@@ -154,11 +154,17 @@ def test_figures_are_nearest_ranks() -> None:
 
 def test_a_summary_holds_all_three_quantities() -> None:
     samples = World([1_000_000, 12_000_000, 1_000_000], late_ns=5_000).measure(3)
-    figures = summarize_paced("x", "numpy", samples, hz=100.0)
+    figures = summarize_paced("x", "numpy", samples, hz=100.0, clock_cost_ns=400.0)
     assert (figures.steps, figures.deadline_misses, figures.rate_hz) == (3, 1, 100.0)
     assert figures.latency_ns.max == 12_005_000
     assert figures.wakeup_ns.max == 2_005_000
     assert figures.inference_ns.p50 == 1_000_000
+    assert figures.clock_bound == ()
+    coarse = summarize_paced("x", "numpy", samples, hz=100.0, clock_cost_ns=150_000.0)
+    # Of a wake-up of 5 µs a clock of 150 µs is too much, of a call of 12 ms it is not.
+    assert "wakeup_ns.min" in coarse.clock_bound
+    assert "inference_ns.p50" in coarse.clock_bound
+    assert "latency_ns.max" not in coarse.clock_bound
     few, missed = figures.notes
     assert "p90 and p99 and p99.9 rest on 3 steps" in few
     assert "asks for 24,576 behind p90: measure 8192 times as long" in few

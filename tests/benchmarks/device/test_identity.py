@@ -1,10 +1,14 @@
 import json
+import stat
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
-from dspctl.benchmarks.device.identity import describe_device
+from dspctl.benchmarks.device.current import ask_nvpmodel, current_device
+from dspctl.benchmarks.device.identity import Device, describe_device
 from dspctl.benchmarks.device.power_mode import PowerMode, parse_power_mode, read_power_mode
+from dspctl.benchmarks.record.decode import decode
 from dspctl.runtime.l4t import jetpack_of, l4t_release
 from tests.benchmarks.device.boards import BOARDS, Board, cooling, cpufreq, devfreq, write, zone
 
@@ -30,7 +34,7 @@ def test_a_pc_is_no_jetson(tmp_path: Path) -> None:
     assert device.cpu == "AMD EPYC 9654 96-Core Processor"
     assert (device.board, device.chip, device.l4t, device.jetpack) == (None, None, None, None)
     (note,) = device.notes  # nothing about a power mode, which a PC has none of
-    assert "clocks are not readable" in note
+    assert "whether they were locked is unknown" in note
 
 
 def test_an_empty_tree_gives_nothing_that_was_not_read(tmp_path: Path) -> None:
@@ -40,7 +44,95 @@ def test_an_empty_tree_gives_nothing_that_was_not_read(tmp_path: Path) -> None:
 
 
 def test_this_machine_is_described() -> None:
-    assert json.loads(json.dumps(describe_device().to_json()))["kernel"]
+    device = current_device()
+    assert device.kernel
+    assert device.cpu
+    assert decode(Device, json.loads(json.dumps(asdict(device))), "device") == device
+
+
+def test_a_record_of_a_board_survives_json(tmp_path: Path) -> None:
+    write(tmp_path, {**BOARDS["orin-nano-6"].files(), **cpufreq(6, "schedutil")})
+    write(tmp_path, {"var/lib/nvpmodel/status": "pmode:0000\n", "etc/nvpmodel.conf": CONFIG})
+    write(tmp_path, zone(0, "cpu-thermal", 48000) | cooling(0, "cpufreq-cpu0", 2, 24))
+    write(tmp_path, devfreq("17000000.gpu", "nvhost_podgov", 1, 3, 2))
+    device = describe_device(tmp_path)
+    assert None not in (device.power_mode, device.board, device.l4t)
+    assert all((device.clocks, device.engines, device.zones, device.cooling, device.notes))
+    assert decode(Device, json.loads(json.dumps(asdict(device))), "device") == device
+
+
+def test_features_are_those_of_every_core(tmp_path: Path) -> None:
+    cores = "flags\t\t: fpu lm avx2\n\n", "flags\t\t: lm fpu\n\n"
+    assert describe_device(write(tmp_path, {"proc/cpuinfo": "".join(cores)})).features == (
+        "fpu",
+        "lm",
+    )
+    board = describe_device(write(tmp_path / "orin", BOARDS["orin-nano-6"].files()))
+    assert board.features == ("aes", "asimd", "fp")
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"proc/cpuinfo": "flags\t\t: fpu hypervisor lm\n"}, True),
+        ({"proc/cpuinfo": "flags\t\t: fpu lm\n"}, False),
+        ({"proc/cpuinfo": "flags\t\t: fpu lm\n", "sys/hypervisor/type": "xen\n"}, True),
+        ({"proc/device-tree/hypervisor/compatible": "xen,xen\0"}, True),
+        ({"proc/cpuinfo": "Features\t: fp asimd\n"}, None),  # Arm has no such flag
+        ({}, None),
+    ],
+)
+def test_a_hypervisor_is_told_or_unknown(
+    tmp_path: Path, files: dict[str, str], expected: bool | None
+) -> None:
+    device = describe_device(write(tmp_path, {**files, **cpufreq(1, "performance")}))
+    assert device.hypervisor is expected
+    assert any("hypervisor" in note for note in device.notes) == (expected is True)
+
+
+def test_frequencies_come_from_cpufreq_or_from_cpuinfo(tmp_path: Path) -> None:
+    cpuinfo = "cpu MHz\t\t: 2596.126\n\ncpu MHz\t\t: 1400.000\n\n"
+    device = describe_device(write(tmp_path, {"proc/cpuinfo": cpuinfo}))
+    assert device.cpu_hz == (2_596_126_000, 1_400_000_000)
+    assert device.clocks_locked is None
+    device = describe_device(write(tmp_path, cpufreq(2, "schedutil", now=729600)))
+    assert device.cpu_hz == (729_600_000,) * 2
+    assert device.clocks_locked is False
+    write(tmp_path, cpufreq(2, "performance"))
+    assert describe_device(tmp_path).clocks_locked is True
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "turbo"),
+    [
+        ("intel_pstate/no_turbo", "0", True),
+        ("intel_pstate/no_turbo", "1", False),
+        ("cpufreq/boost", "1", True),
+        ("cpufreq/boost", "0", False),
+        ("cpufreq/boost", "", None),
+    ],
+)
+def test_turbo_is_noted(tmp_path: Path, name: str, value: str, turbo: bool | None) -> None:
+    write(tmp_path, cpufreq(1, "performance"))
+    write(tmp_path, {f"sys/devices/system/cpu/{name}": f"{value}\n"})
+    device = describe_device(tmp_path)
+    assert device.turbo is turbo
+    assert [note.split(",")[0] for note in device.notes] == (["turbo is on"] if turbo else [])
+
+
+def test_nvpmodel_is_asked_where_there_is_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask_nvpmodel("no-such-program") is None
+    program = tmp_path / "nvpmodel"
+    program.write_text("#!/bin/sh\n[ \"$1\" = -q ] && printf 'NV Power Mode: MAXN\\n0\\n'\n")
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    assert ask_nvpmodel() == "NV Power Mode: MAXN\n0\n"
+    assert current_device().power_mode == PowerMode(0, "MAXN")
+    assert current_device(tmp_path).power_mode is None  # a recorded tree is not this machine
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert ask_nvpmodel() is None
 
 
 def test_the_release_of_an_installed_package(tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from dspctl.benchmarks.device.board_power import board_power
-from dspctl.benchmarks.device.ina3221 import read_rails
+from dspctl.benchmarks.device.board_power import board_power, unknown_rails
+from dspctl.benchmarks.device.ina3221 import read_rails, unreadable_rails
 from tests.benchmarks.device.boards import hwmon, iio, write
 
 
@@ -64,6 +64,19 @@ def test_a_rail_that_cannot_be_read_is_not_zero(tmp_path: Path) -> None:
     write(tmp_path, hwmon("1-0040", ("VDD_GPU_SOC", 20000, 250), ("VDD_CPU_CV", 20000, 160)))
     (tmp_path / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/curr2_input").write_text("")
     assert read_rails(tmp_path) == {"VDD_GPU_SOC": 5.0}
+    assert unreadable_rails(tmp_path) == ("VDD_CPU_CV",)
+
+
+def test_a_rail_that_is_unreadable_keeps_its_name_to_itself(tmp_path: Path) -> None:
+    files = hwmon("1-0040", ("VDD", 1000, 1000)) | hwmon("1-0041", ("VDD", 1000, 2000))
+    write(tmp_path, files)
+    (tmp_path / "sys/bus/i2c/drivers/ina3221/1-0040/hwmon/hwmon3/in1_input").write_text("")
+    assert read_rails(tmp_path) == {"VDD (1-0041)": 2.0}
+    assert unreadable_rails(tmp_path) == ("VDD",)
+
+
+def test_rails_without_documentation_are_told() -> None:
+    assert unknown_rails(["VDD_NEW", "VDD_IN", "GPU", "VDD_SOC (1-0041)"]) == ("VDD_NEW",)
 
 
 def test_one_label_on_two_sensors_keeps_both(tmp_path: Path) -> None:

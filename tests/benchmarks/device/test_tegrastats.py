@@ -39,6 +39,7 @@ def test_agx_orin_jetpack_7() -> None:
     assert reading.temperatures_c == {"cpu": 52.968}
     assert reading.rails_w == {"VDD_GPU_SOC": 5.139, "VDD_CPU_CV": 3.268, "VIN_SYS_5V0": 5.5}
     assert reading.unknown == ("(lfb 1x2MB)", "…", "…", "…")
+    assert reading.missing == ()
 
 
 def test_orin_jetpack_6() -> None:
@@ -46,6 +47,16 @@ def test_orin_jetpack_6() -> None:
     assert (reading.gpu_load_share, reading.gpu_hz) == (0.1, (1_300_000_000,))
     assert reading.rails_w == {"VDD_GPU_SOC": 5.139}
     assert (reading.at, reading.ram_used_bytes, reading.emc_load_share) == (None, None, None)
+    assert reading.missing == (
+        "at",
+        "temperatures_c",
+        "emc_load_share",
+        "emc_hz",
+        "cpu_load_share",
+        "cpu_hz",
+        "ram_used_bytes",
+        "ram_total_bytes",
+    )
 
 
 def test_thor_prints_no_load() -> None:
@@ -112,6 +123,20 @@ def test_a_whole_line_of_a_tx2() -> None:
     assert reading.temperatures_c["thermal"] == 34.1
     assert len(reading.rails_w) == 4
     assert reading.unknown == ("(lfb 236x4MB)", "SWAP", "0/3930MB", "(cached 0MB)")
+
+
+@pytest.mark.parametrize(
+    ("value", "load", "hz"),
+    [("0%", 0.0, None), ("3%@3199", 0.03, 3_199_000_000), ("@3199", None, 3_199_000_000)],
+)
+def test_the_memory_controller(value: str, load: float | None, hz: int | None) -> None:
+    reading = parsed(f"EMC_FREQ {value}")
+    assert (reading.emc_load_share, reading.emc_hz, reading.unknown) == (load, hz, ())
+
+
+def test_three_values_a_rail() -> None:
+    # Now, mean and a third one; the first is the power now.
+    assert parsed("VDD_GPU_SOC 5139mW/5000mW/6000mW").rails_w == {"VDD_GPU_SOC": 5.139}
 
 
 def test_one_clock_for_all_cpus() -> None:

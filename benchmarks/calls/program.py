@@ -1,0 +1,77 @@
+"""Timing all subjects with the bundles' own static C program, in both ways."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from dspctl.benchmarks.calls.load import background_load
+from dspctl.benchmarks.calls.timing import keep_latency, keep_paced
+from dspctl.benchmarks.command.measure import failures, measure_command
+from dspctl.benchmarks.energy.stage import keep_energy, wants_energy
+from dspctl.benchmarks.host import Host
+from dspctl.benchmarks.keeper import Keeper
+from dspctl.benchmarks.request import C
+from dspctl.benchmarks.subjects import Opened
+
+
+def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
+    """Time every subject whose program runs on *host*, in whatever way is not in the result yet.
+
+    The program takes its observations from the golden vectors, so they are not the ones that the
+    other backends are given.
+
+    Args:
+        keeper: gets each way's figures as soon as they are there, and what was skipped.
+        opened: the subjects, the baseline first.
+        host: where to run them.
+
+    Raises:
+        WriteFailed: the result cannot be written.
+        BackendUnavailable: a program that ran once does not run again.
+    """
+    request = keeper.result.settings.request
+    wanted = {
+        "latency": not keeper.has("latency", C),
+        "paced": request.paced_seconds > 0 and not keeper.has("paced", C),
+        "energy": wants_energy(keeper, C),
+    }
+    if not any(wanted.values()):
+        return
+    lost = failures([one.subject.label for one in opened], host.run_command)
+    labels = [one.subject.label for one in opened if one.subject.label not in lost]
+    skipped = tuple(
+        one.skipped(C, lost[one.subject.label]) for one in opened if one.subject.label in lost
+    )
+    if not labels:
+        keeper.finish("latency", C, skipped=skipped)
+        return
+    with background_load(request.load, request.cpu):
+        if wanted["latency"]:
+            calls = measure_command(
+                labels,
+                host.run_command,
+                request,
+                mode="back_to_back",
+                on_step=keeper.reporter("latency", C),
+            )
+            keep_latency(
+                keeper,
+                calls.samples,
+                C,
+                clock_cost_ns=calls.clock.cost_ns,
+                granted=calls.scheduling,
+                skipped=skipped,
+                notes=calls.notes,
+            )
+        if wanted["paced"]:
+            steps = measure_command(
+                labels, host.run_command, request, mode="paced", on_step=keeper.reporter("paced", C)
+            )
+            keep_paced(keeper, steps.steps, C, clock_cost_ns=steps.clock.cost_ns, notes=steps.notes)
+        if wanted["energy"]:
+
+            def run(label: str, seconds: float) -> int:
+                asked = replace(request, paced_seconds=seconds)
+                found = measure_command([label], host.run_command, asked, mode="paced")
+                return int(found.steps[label].wakeup_ns.size)
+
+            keep_energy(keeper, labels, C, run)

@@ -35,6 +35,7 @@ from dspctl.benchmarks.request import C, Request
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
 from dspctl.errors import (
     BackendUnavailable,
+    ConfigProblem,
     EngineMismatch,
     EnvironmentProblem,
     MissingExtra,
@@ -75,6 +76,11 @@ def measure(
         WriteFailed: *out* cannot be written.
     """
     asked = request or Request()
+    if host is not None and asked.load:
+        raise ConfigProblem(
+            f"a background load needs Python on {host.name}, which has none that could be used: "
+            "leave out --load"
+        )
     where = host or LocalHost(subjects)
     opened = open_subjects(subjects)
     clock = calibrate()
@@ -138,6 +144,36 @@ def conclude(keeper: Keeper, opened: Sequence[Opened], host: Host) -> BenchResul
         verdict=verdict(keeper.result),
         status="complete",
     )
+
+
+def add_returns(
+    result: BenchResult,
+    subjects: Mapping[str, Path],
+    episodes: int,
+    *,
+    out: Path,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> BenchResult:
+    """Play here what a board measured without an environment, and judge anew.
+
+    Args:
+        result: complete, but for returns.
+        subjects: as they were measured.
+        episodes: how many each subject plays.
+        out: the result's file, replaced once all of them are played.
+        on_progress: called as episodes end.
+
+    Raises:
+        WriteFailed: *out* cannot be written; it is as it was.
+    """
+    opened = open_subjects(subjects)
+    request = replace(result.settings.request, episodes=episodes)
+    keeper = Keeper(result, None, on_progress)
+    played = _returns(opened, request, keeper.reporter("returns"))
+    keeper.finish("returns", **played)
+    keeper.update(settings=replace(result.settings, request=request))
+    keeper.out = out
+    return keeper.update(verdict=verdict(keeper.result))
 
 
 def same_benchmark(one: BenchResult, other: BenchResult) -> str:
@@ -239,9 +275,14 @@ def _measure_memory(keeper: Keeper, opened: Sequence[Opened], backend: str) -> N
 
 def _measure_returns(keeper: Keeper, opened: Sequence[Opened]) -> None:
     request = keeper.result.settings.request
-    if request.episodes == 0 or keeper.has("returns"):
-        return
-    report = keeper.reporter("returns")
+    if request.episodes and not keeper.has("returns"):
+        keeper.finish("returns", **_returns(opened, request, keeper.reporter("returns")))
+
+
+def _returns(
+    opened: Sequence[Opened], request: Request, report: Callable[[int, int], None]
+) -> dict[str, Any]:
+    """The fields of the result that returns fill."""
     found: list[Return] = []
     skipped: list[Skipped] = []
     for index, one in enumerate(opened):
@@ -257,13 +298,12 @@ def _measure_returns(keeper: Keeper, opened: Sequence[Opened]) -> None:
             )
         except (MissingExtra, EnvironmentProblem) as error:
             skipped.append(Skipped(one.subject.label, "return", str(error)))
-    paired = bool(found) and found[0].label == keeper.baseline
-    keeper.finish(
-        "returns",
-        returns=tuple(found),
-        differences=return_differences(found, seed=request.seed) if paired else (),
-        skipped=tuple(skipped),
-    )
+    paired = bool(found) and found[0].label == opened[0].subject.label
+    return {
+        "returns": tuple(found),
+        "differences": return_differences(found, seed=request.seed) if paired else (),
+        "skipped": tuple(skipped),
+    }
 
 
 def _report_part(

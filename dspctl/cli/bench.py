@@ -85,6 +85,9 @@ def bench(
         str | None,
         typer.Option(metavar="USER@BOARD", help="Measure bundles there, over ssh."),
     ] = None,
+    host_python: Annotated[
+        str, typer.Option(metavar="PROGRAM", help="What to call Python on that board.")
+    ] = "python3",
     sweep_width: Annotated[
         str | None,
         typer.Option(
@@ -117,8 +120,13 @@ def bench(
     and torch; those that this machine lacks are listed with the reason. A run is compacted first.
     What the machine refuses of --cpu, --fifo and --mlock is reported.
     """
+    from dspctl.benchmarks.remote.connection import check_host
     from dspctl.benchmarks.request import BACKENDS, Request
 
+    if host is not None:
+        check_host(host)
+        if sweep_width is not None:
+            raise ConfigProblem("--sweep-width measures here: leave out --host")
     if compare is not None:
         if subject is not None or against is not None:
             raise ConfigProblem("--compare takes two results and measures nothing: give no policy")
@@ -141,7 +149,9 @@ def bench(
     )
     named = labels([subject] if against is None else [against, subject])
     with ExitStack() as stack:
-        if sweep_width is None:
+        if host is not None:
+            paths = named  # what is not a bundle for that machine is refused
+        elif sweep_width is None:
             paths = {label: stack.enter_context(runnable(path)) for label, path in named.items()}
         elif against is not None:
             raise ConfigProblem("--sweep-width takes one policy: leave out --against")
@@ -150,7 +160,10 @@ def bench(
         out = output or Path(stack.enter_context(TemporaryDirectory()), "bench.json")
         if force:
             _remove(out)
-        result = run(paths, out, request, host=host, observations=_observations(named))
+        observations = None if host is not None else _observations(named)
+        result = run(
+            paths, out, request, host=host, host_python=host_python, observations=observations
+        )
         pictures = bench_report.draw_pictures(result, paths, plots) if plots is not None else []
         if as_json:
             typer.echo(out.read_text(), nl=False)
@@ -182,6 +195,7 @@ def run(
     request: "Request",
     *,
     host: str | None = None,
+    host_python: str = "python3",
     observations: "NDArray[Any] | None" = None,
 ) -> "BenchResult":
     """Measure with a progress bar and write *output*; the first path is the baseline.
@@ -191,6 +205,7 @@ def run(
         output: JSON file; an interrupted one goes on.
         request: what to measure.
         host: where, None for this machine.
+        host_python: what to call Python there.
         observations: float [n, obs_dim], raw, or None.
     """
     from dspctl.benchmarks import measure
@@ -205,11 +220,21 @@ def run(
             return measure(
                 paths, request, observations=observations, out=output, on_progress=report
             )
+        from dspctl.benchmarks.measurement import add_returns
         from dspctl.benchmarks.remote.measure import measure_remote
 
-        return measure_remote(
-            host, paths, request, observations=observations, out=output, on_progress=report
+        found = measure_remote(
+            host,
+            paths,
+            request,
+            observations=observations,
+            out=output,
+            on_progress=report,
+            python=host_python,
         )
+        if request.episodes == 0:
+            return found
+        return add_returns(found, paths, request.episodes, out=output, on_progress=report)
 
 
 def _paced_seconds(asked: float | None, seconds: float, *, sweep: bool) -> float:

@@ -219,10 +219,18 @@ def _draw_code(result: "BenchResult") -> None:
 
 
 def _draw_memory(result: "BenchResult") -> None:
+    from dspctl.benchmarks.memory.bare import bare_python
+
+    bare = bare_python(result.memory)
+    rows: list[Row] = []
+    if bare is not None:
+        figures = (show.size(bare.peak_rss_bytes), show.size(bare.pss_bytes))
+        rows.append(("bare NumPy", *figures, "", "", "", ""))
     show.table(
         "Memory and start-up of a fresh process",
         ("backend, policy", "peak", "PSS", "added", "import", "load", "first"),
-        _grouped(
+        rows
+        + _grouped(
             (
                 one.backend,
                 (
@@ -230,15 +238,22 @@ def _draw_memory(result: "BenchResult") -> None:
                     show.size(one.median("peak_rss_bytes")),
                     show.size(one.median("pss_bytes")),
                     show.size(one.median("added_pss_bytes")),
-                    show.latency(one.median("import_ns")),
-                    show.latency(one.median("load_ns")),
+                    _or_dash(one.median("import_ns")),
+                    _or_dash(one.median("load_ns")),
                     show.latency(one.median("first_action_ns")),
                 ),
             )
             for one in result.memory
         ),
     )
-    show.note("added: PSS on top of a bare Python with NumPy; first: the first action")
+    show.note(
+        "bare NumPy: Python that has imported it; added: PSS on top of that; first: the first action"
+    )
+
+
+def _or_dash(value_ns: float) -> str:
+    """A static program imports and loads nothing."""
+    return show.latency(value_ns) if value_ns else "–"
 
 
 def _draw_energy(result: "BenchResult") -> None:

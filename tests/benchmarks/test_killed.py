@@ -15,17 +15,14 @@ from dspctl.runtime import save_policy
 from tests.benchmarks.networks import network
 
 KILLS = 8
-REQUEST = Request(
-    ("numpy", "torch", "onnxruntime"), seconds=0.3, paced_seconds=0.3, episodes=0, memory=True
-)
+REQUEST = Request(("numpy", "onnxruntime"), seconds=0.4, paced_seconds=0.4, episodes=5)
 
 
-def start(job: Path) -> "subprocess.Popen[str]":
+def start(job: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
         [sys.executable, "-m", "dspctl.benchmarks.worker", str(job)],
-        stdout=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        text=True,
         start_new_session=True,
     )
 
@@ -44,11 +41,11 @@ def test_a_benchmark_that_is_killed_again_and_again_loses_nothing(tmp_path: Path
     cut = 0
     for _ in range(KILLS):
         process = start(job)
-        time.sleep(moments.uniform(0.3, 3.0))
+        time.sleep(moments.uniform(0.2, 1.8))
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             cut += 1
-        process.communicate()
+        process.wait()
         if not out.exists():
             continue
         left = load_result(out)  # valid, whenever it was
@@ -64,7 +61,8 @@ def test_a_benchmark_that_is_killed_again_and_again_loses_nothing(tmp_path: Path
     whole = load_result(out)
     assert whole.status == "complete"
     assert whole.finished[: len(finished)] == finished
-    assert set(whole.backends) == {"numpy", "torch"}  # policy files have no ONNX graph
+    assert set(whole.backends) == {"numpy"}  # policy files have no ONNX graph
+    assert len(whole.returns) == len(whole.memory) == len(whole.paced) == len(subjects)
     # No half-written file is left beside the result, and none that does not belong to it.
     names = {path.name for backend in whole.backends for path in sample_files(out, backend)}
     left_over = {path.name for path in tmp_path.iterdir()} - names

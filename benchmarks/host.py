@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dspctl.benchmarks.command.answer import Answer, RunCommand
-from dspctl.benchmarks.command.medians import command_of
+from dspctl.benchmarks.command.programs import command_of
 from dspctl.benchmarks.command.run import run_here
 from dspctl.benchmarks.device.current import current_device
 from dspctl.benchmarks.device.identity import Device

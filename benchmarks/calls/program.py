@@ -7,7 +7,7 @@ from dspctl.benchmarks.calls.load import background_load
 from dspctl.benchmarks.calls.timing import keep_latency, keep_paced
 from dspctl.benchmarks.command.measure import failures, measure_command
 from dspctl.benchmarks.energy.stage import keep_energy, wants_energy
-from dspctl.benchmarks.host import Host
+from dspctl.benchmarks.host import Host, LocalHost
 from dspctl.benchmarks.keeper import Keeper
 from dspctl.benchmarks.request import C
 from dspctl.benchmarks.subjects import Opened
@@ -44,7 +44,7 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
     if not labels:
         keeper.finish("latency", C, skipped=skipped)
         return
-    with background_load(request.load, request.cpu):
+    with background_load(request.load) as load:
         if wanted["latency"]:
             calls = measure_command(
                 labels,
@@ -53,6 +53,8 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
                 mode="back_to_back",
                 on_step=keeper.reporter("latency", C),
             )
+            if not isinstance(host, LocalHost):
+                keeper.update(clock=calls.clock)  # no other clock of that machine was read
             keep_latency(
                 keeper,
                 calls.samples,
@@ -60,7 +62,7 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
                 clock_cost_ns=calls.clock.cost_ns,
                 granted=calls.scheduling,
                 skipped=skipped,
-                notes=calls.notes,
+                notes=(*calls.notes, *((load.note,) if load.note else ())),
             )
         if wanted["paced"]:
             steps = measure_command(

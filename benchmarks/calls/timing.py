@@ -108,7 +108,7 @@ def time_calls(
         if not found.runners:
             keeper.finish("latency", backend, skipped=found.skipped)
             return
-        with background_load(request.load, request.cpu):
+        with background_load(request.load) as load:
             # Only around the calls: the processes that measure memory and power would inherit it.
             with scheduled(request.wanted) as granted:
                 if wanted["latency"]:
@@ -126,6 +126,7 @@ def time_calls(
                         clock_cost_ns=timing.clock.cost_ns,
                         granted=granted,
                         skipped=found.skipped,
+                        notes=(load.note,) if load.note else (),
                     )
                 if wanted["paced"]:
                     steps = _loops(

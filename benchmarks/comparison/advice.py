@@ -42,7 +42,7 @@ def _sentences(
 ) -> Iterator[str]:
     own_ns = best.p50_ns.estimate
     if not others:
-        yield f"{best.backend} is all that ran here: {time_words(own_ns)} a call."
+        yield f"{best.backend} takes {time_words(own_ns)} a call, and no other was measured."
     else:
         close = [one for one in others if one.p50_ns.estimate <= _CLEARLY * own_ns]
         slower = [

@@ -1,9 +1,9 @@
 """The comparison in one sentence: faster by how much, smaller by how much, as good a driver?"""
 
-from dspctl.benchmarks.comparison.returns import ReturnDifference
-from dspctl.benchmarks.comparison.wording import listed, ratio_words, three_digits, time_words
+from dspctl.benchmarks.comparison.wording import listed, three_digits, time_words
 from dspctl.benchmarks.record.result import BenchResult, Ratio
 from dspctl.benchmarks.request import C
+from dspctl.benchmarks.stats import Interval
 
 
 def verdict(result: BenchResult) -> str:
@@ -38,14 +38,17 @@ def _speed(result: BenchResult, label: str) -> str:
     if own is None or other is None:
         return ""
     what = "in C" if chosen.backend == C else f"with {chosen.backend}"
-    pair = f"{time_words(own.p50_ns.estimate)} against {time_words(other.p50_ns.estimate)}"
+    times = f"{time_words(own.p50_ns.estimate)} against {time_words(other.p50_ns.estimate)}"
     ratio = chosen.value
     if ratio.low <= 1 <= ratio.high:
-        return f"is as fast as {chosen.baseline} {what} ({pair})"
-    if ratio.estimate > 1:
-        return f"is {ratio_words(ratio)} as fast as {chosen.baseline} {what} ({pair})"
-    slower = 1 / ratio.estimate
-    return f"is {three_digits(slower)} times slower than {chosen.baseline} {what} ({pair})"
+        return f"is as fast as {chosen.baseline} {what} ({times})"
+    how = "as fast as" if ratio.estimate > 1 else "as slow as"
+    if ratio.estimate < 1:
+        ratio = Interval(1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low, ratio.confidence)
+    return (
+        f"is {three_digits(ratio.estimate)} times {how} {chosen.baseline} {what} "
+        f"({times}; {_interval(three_digits(ratio.low), three_digits(ratio.high), ratio)})"
+    )
 
 
 def _median_ns(result: BenchResult, ratio: Ratio) -> float:
@@ -70,20 +73,25 @@ def _driving(result: BenchResult, label: str) -> str:
     own, other = result.return_of(label), result.return_of(found.baseline)
     if own is None or other is None:
         return ""
-    pair = f"{own.mean.estimate:.1f} against {other.mean.estimate:.1f}"
-    rest = f"over {len(own.returns)} common episodes"
-    return f"{_comparison(found)} ({pair}{_share(found)}) {rest}"
-
-
-def _comparison(found: ReturnDifference) -> str:
     difference = found.difference
-    ends = f"{difference.low:+.1f} to {difference.high:+.1f}"
-    interval = f"{difference.confidence:.0%} interval {ends}"
     if difference.low <= 0 <= difference.high:
-        return f"shows no difference in return, {interval}"
-    word = "more" if difference.estimate > 0 else "less"
-    return f"earns {abs(difference.estimate):.1f} {word}, {interval}"
+        said = "shows no difference in return"
+    else:
+        word = "more" if difference.estimate > 0 else "less"
+        said = f"earns {abs(difference.estimate):.1f} {word}"
+    kept = "" if found.share is None else f", {found.share.estimate:.1%} kept"
+    interval = _interval(_signed(difference.low), _signed(difference.high), difference)
+    return (
+        f"{said}: {own.mean.estimate:.1f} against {other.mean.estimate:.1f} over "
+        f"{len(own.returns)} common episodes (difference {_signed(difference.estimate)}, "
+        f"{interval}{kept})"
+    )
 
 
-def _share(found: ReturnDifference) -> str:
-    return "" if found.share is None else f", {found.share.estimate:.1%} kept"
+def _interval(low: str, high: str, value: Interval) -> str:
+    return f"{value.confidence:.0%} interval {low} to {high}"
+
+
+def _signed(value: float) -> str:
+    """With the sign that is typeset, as the page does."""
+    return f"{value:+.1f}".replace("-", "\u2212")

@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from dspctl.benchmarks._process import command, environment
-from dspctl.benchmarks.command.medians import command_of
+from dspctl.benchmarks.command.programs import command_of
 from dspctl.benchmarks.memory._probe import BACKEND_LIBRARIES
 from dspctl.benchmarks.memory.command import probe_command
 from dspctl.benchmarks.memory.notes import COMPARED, sharing_notes, spread_notes

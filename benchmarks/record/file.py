@@ -32,6 +32,9 @@ _SIZES = "sizes"
 _BESIDE = frozenset({"samples"})
 """Fields that are in files beside the JSON."""
 
+_MOST_BYTES = 1 << 30
+"""Unpacked: several times what the longest measurement that is allowed keeps."""
+
 _Arrays = Mapping[str, NDArray[np.int64]]
 
 
@@ -141,6 +144,7 @@ def load_result(path: Path) -> BenchResult:
     try:
         given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
         result = decode_record(BenchResult, given, "result", without=_BESIDE)
+        _check_backends(result)
     except (TypeError, ValueError) as error:  # a value that a record itself refuses
         raise ResultProblem(f"{path} is malformed ({error}): run the benchmark again") from error
     samples = {
@@ -152,6 +156,17 @@ def load_result(path: Path) -> BenchResult:
         for backend in result.backends
     }
     return replace(result, samples=samples)
+
+
+def _check_backends(result: BenchResult) -> None:
+    """They become names of files.
+
+    Raises:
+        ValueError: a record is of a backend that was not asked for.
+    """
+    for one in (*result.latency, *result.paced, *result.memory, *result.energy):
+        if one.backend not in result.settings.request.backends:
+            raise ValueError(f"{one.backend!r} is not among the request's backends")
 
 
 def load_raw(path: Path, backend: str) -> dict[str, Raw]:
@@ -205,8 +220,11 @@ def _samples_path(path: Path, backend: str) -> Path:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Everything in one file; nothing where it is not there or is damaged."""
+    """Everything in one file; nothing where it is not there, is damaged or far too large."""
     try:
+        with zipfile.ZipFile(path) as members:
+            if sum(member.file_size for member in members.infolist()) > _MOST_BYTES:
+                return {}
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (OSError, ValueError, zipfile.BadZipFile):

@@ -19,6 +19,7 @@ from dspctl.cli import (
     evaluate,
     export,
     inspect,
+    report,
     show,
     train,
     verify,
@@ -89,6 +90,7 @@ app.command("compact")(compact.compact)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
+app.command("report")(report.report)
 app.command("eval")(evaluate.evaluate)
 app.command("inspect")(inspect.inspect)
 app.command("doctor")(doctor.doctor)

@@ -91,7 +91,8 @@ def bench(
     sweep_width: Annotated[
         str | None,
         typer.Option(
-            metavar="W,W,…", help="Networks of these widths instead, to see where backends cross."
+            metavar="WIDTHS",
+            help="Networks of these widths instead, such as 8,32,128: where backends cross.",
         ),
     ] = None,
     compare: Annotated[
@@ -120,6 +121,7 @@ def bench(
     and torch; those that this machine lacks are listed with the reason. A run is compacted first.
     What the machine refuses of --cpu, --fifo and --mlock is reported.
     """
+    from dspctl.benchmarks.record.hlog import write_logs
     from dspctl.benchmarks.remote.connection import check_host
     from dspctl.benchmarks.request import BACKENDS, Request
 
@@ -165,6 +167,9 @@ def bench(
             paths, out, request, host=host, host_python=host_python, observations=observations
         )
         pictures = bench_report.draw_pictures(result, paths, plots) if plots is not None else []
+        if output is not None:
+            for note in write_logs(result, output):
+                show.note(note)
         if as_json:
             typer.echo(out.read_text(), nl=False)
             return
@@ -282,10 +287,13 @@ def _sweep(subject: Path, widths: str) -> "Iterator[dict[str, Path]]":
 def _remove(output: Path) -> None:
     """A result and the raw samples beside it, so that nothing of an older one is mixed in."""
     from dspctl.benchmarks.record.file import sample_files
+    from dspctl.benchmarks.record.hlog import log_files
     from dspctl.benchmarks.request import BACKENDS
 
-    for path in (output, *(one for name in BACKENDS for one in sample_files(output, name))):
-        path.unlink(missing_ok=True)
+    for name in BACKENDS:
+        for path in (*sample_files(output, name), *log_files(output, name)):
+            path.unlink(missing_ok=True)
+    output.unlink(missing_ok=True)
 
 
 def _observations(named: dict[str, Path]) -> "NDArray[Any] | None":

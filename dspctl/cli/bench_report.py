@@ -247,7 +247,7 @@ def _draw_memory(result: "BenchResult") -> None:
         ),
     )
     show.note(
-        "bare NumPy: Python that has imported it; added: PSS on top of that; first: the first action"
+        "bare NumPy: Python that has imported it; added: PSS on top of that; first: one action"
     )
 
 

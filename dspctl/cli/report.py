@@ -12,7 +12,7 @@ def report(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RUN|BUNDLE|POLICY|RESULT…",
+            metavar="RUN|BUNDLE|RESULT...",
             help="What to report on: any mixture; more of it shows more.",
         ),
     ],

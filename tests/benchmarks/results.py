@@ -72,11 +72,24 @@ def latency(label: str, backend: str, p50_ns: float, share: float = 0.02) -> Lat
 
 def paced(label: str, backend: str, call_ns: float, *, hz: float = 100.0) -> Paced:
     """A control loop whose wake-ups take 50 µs."""
-    figures = [
+    whole, wakeup, call = (
         Spread(*(base + call * factor for factor in (0.9, 1.1, 1, 2, 5, 8, 10)))
         for base, call in ((50_000.0, call_ns), (50_000.0, 0.0), (0.0, call_ns))
-    ]
-    return Paced(label, backend, hz, int(1e9 / hz), 1000, 0, *figures, 25.0, (), ())
+    )
+    return Paced(
+        label=label,
+        backend=backend,
+        rate_hz=hz,
+        period_ns=int(1e9 / hz),
+        steps=1000,
+        deadline_misses=0,
+        latency_ns=whole,
+        wakeup_ns=wakeup,
+        inference_ns=call,
+        clock_cost_ns=25.0,
+        clock_bound=(),
+        notes=(),
+    )
 
 
 def result(

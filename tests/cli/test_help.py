@@ -13,6 +13,7 @@ COMMANDS = (
     "export",
     "verify",
     "bench",
+    "report",
     "eval",
     "inspect",
     "doctor",

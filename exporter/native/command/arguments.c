@@ -60,6 +60,17 @@ bool take_number(struct arguments *arguments, const char *option, double low, do
     return true;
 }
 
+bool take_text(struct arguments *arguments, const char *option, const char **value)
+{
+    *value = take_value(arguments, option);
+    if (*value != NULL && **value == '\0') {
+        fprintf(stderr, "policy %s: %s takes a text that is not empty\n", arguments->command,
+                option);
+        return false;
+    }
+    return *value != NULL;
+}
+
 int refuse_argument(const struct arguments *arguments)
 {
     fprintf(stderr, "policy %s: unknown argument '%s', see policy --help\n", arguments->command,

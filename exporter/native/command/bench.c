@@ -1,77 +1,11 @@
 #include "bench.h"
 
-#include <string.h>
-
-#include "bits.h"
 #include "clock.h"
-#include "golden.h"
-#include "policy_bindings.h"
 
 #define TIMER_READINGS 20000
-#define WARM_UP_NS 50000000u     /* 50 ms: caches and clocks in their working state */
-#define BLOCK_NS 100000u         /* a block of 100 us: the timer costs under 0.1% of it */
-#define SINGLES_PER_BLOCK 64u    /* at most; fewer when the run is long */
-#define BLOCKS_MOST (SAMPLES_MOST / 4)
-
-struct workload workload_from_golden(void)
-{
-    static float observations[GOLDEN_ROWS * POLICY_OBSERVATION_SIZE];
-    const size_t size = POLICY_OBSERVATION_SIZE;
-    struct workload workload;
-    size_t row;
-
-    workload.observations = observations;
-    workload.count = 0;
-    workload.next = 0;
-    workload.checksum = 0;
-    for (row = 0; row < GOLDEN_ROWS; row++) {
-        if (golden_status[row] == POLICY_OK) {
-            memcpy(&observations[workload.count * size], &golden_observation_bits[row * size],
-                   size * sizeof observations[0]);
-            workload.count++;
-        }
-    }
-    if (workload.count == 0) {
-        memcpy(observations, golden_observation_bits, sizeof observations);
-        workload.count = GOLDEN_ROWS;
-    }
-    return workload;
-}
-
-/* One call, as a control loop makes it. The policy is another translation unit, built without
-   link-time optimisation: nothing of it can be moved out of the loop or left out. */
-static void call(struct workload *workload)
-{
-    policy_action action[POLICY_ACTION_SIZE] = {0}; /* the mode `hold` writes nothing */
-    (void)policy_act(&workload->observations[workload->next * POLICY_OBSERVATION_SIZE], action);
-    workload->checksum += bits_of_action(action[0]);
-    workload->next = workload->next + 1 < workload->count ? workload->next + 1 : 0;
-}
-
-static uint64_t time_calls(struct workload *workload, uint64_t calls)
-{
-    uint64_t start = now_ns();
-    uint64_t i;
-    for (i = 0; i < calls; i++) {
-        call(workload);
-    }
-    return now_ns() - start;
-}
-
-/* Warm up, and return the nanoseconds that one call takes, at least a tenth. */
-static double warm_up(struct workload *workload)
-{
-    uint64_t end = now_ns() + WARM_UP_NS;
-    uint64_t calls = 1;
-    uint64_t taken_ns = time_calls(workload, calls);
-    while (now_ns() < end) {
-        if (taken_ns < BLOCK_NS) {
-            calls *= 2;
-        }
-        taken_ns = time_calls(workload, calls);
-    }
-    return taken_ns == 0 ? 0.1 : (double)taken_ns / (double)calls;
-}
+#define BLOCK_NS 100000.0         /* a block of 100 us: the timer costs under 0.1% of it */
+#define SINGLES_PER_BLOCK 64u     /* at most; fewer when the run is long */
+#define SINGLES_PER_BLOCK_ROOM 4u /* places for single calls, to one for a block */
 
 bool measure_timer(struct timer *timer)
 {
@@ -96,72 +30,101 @@ bool measure_timer(struct timer *timer)
     return true;
 }
 
-bool measure_back_to_back(struct back_to_back *result, struct workload *workload, double seconds,
-                          const struct timer *timer)
+/* What one turn consists of, and room for all turns. */
+struct turns {
+    uint64_t calls;
+    size_t singles;
+    size_t room_blocks;
+    size_t room_singles;
+};
+
+/* Longer blocks and fewer single calls in a long run: both kinds spread over all of it. */
+static struct turns choose_turns(const struct plan *plan, double call_ns, double clock_ns)
 {
-    struct samples blocks;
-    struct samples singles;
-    double call_ns = warm_up(workload);
-    double total_ns = seconds * 1e9;
-    /* Longer blocks and fewer single calls in a long run: both kinds spread over all of it. */
-    double shortest_ns = total_ns / (double)BLOCKS_MOST;
+    struct turns turns;
+    double total_ns = plan->seconds * 1e9;
+    size_t most_blocks = plan->keep / SINGLES_PER_BLOCK_ROOM;
+    double shortest_ns = total_ns / (double)most_blocks;
     double block_ns = shortest_ns > BLOCK_NS ? shortest_ns : BLOCK_NS;
-    double rounds = total_ns / (block_ns + SINGLES_PER_BLOCK * (call_ns + timer->cost.p50_ns));
-    double share = (double)SAMPLES_MOST / (rounds + 1.0);
-    size_t burst = share < 1.0 ? 1 : share > SINGLES_PER_BLOCK ? SINGLES_PER_BLOCK : (size_t)share;
-    uint64_t calls = block_ns > call_ns ? (uint64_t)(block_ns / call_ns) : 1;
+    double count;
+    double share;
+
+    turns.calls = block_ns > call_ns ? (uint64_t)(block_ns / call_ns) : 1;
+    if (plan->block_calls != 0) {
+        turns.calls = plan->block_calls;
+    }
+    block_ns = (double)turns.calls * call_ns;
+    count = 1.0 + total_ns / (block_ns + SINGLES_PER_BLOCK * (call_ns + clock_ns));
+    if (plan->blocks != 0) {
+        count = (double)plan->blocks;
+    }
+    share = (double)plan->keep / count;
+    if (plan->singles != 0) {
+        turns.singles = plan->singles;
+    } else if (share < 1.0) {
+        turns.singles = 1;
+    } else {
+        turns.singles = share > SINGLES_PER_BLOCK ? SINGLES_PER_BLOCK : (size_t)share;
+    }
+    turns.room_blocks = plan->blocks != 0 ? plan->blocks : most_blocks;
+    turns.room_singles = plan->blocks != 0 ? plan->blocks * turns.singles : plan->keep;
+    return turns;
+}
+
+bool measure_back_to_back(struct back_to_back *result, struct workload *workload,
+                          const struct plan *plan, const struct timer *timer)
+{
+    struct turns turns;
     uint64_t start;
     uint64_t end;
+    size_t done = 0;
+    bool more;
 
-    if (!samples_reserve(&blocks, BLOCKS_MOST)) {
+    result->warm_up = workload_warm_up(workload);
+    turns = choose_turns(plan, result->warm_up.call_ns, timer->cost.p50_ns);
+    if (!samples_reserve(&result->blocks, turns.room_blocks) ||
+        !samples_reserve(&result->singles, turns.room_singles)) {
         return false;
     }
-    if (!samples_reserve(&singles, SAMPLES_MOST)) {
-        samples_free(&blocks);
-        return false;
-    }
+    /* Writing to that memory has emptied the caches. */
+    (void)workload_time(workload, turns.calls);
     start = now_ns();
-    end = start + (uint64_t)total_ns;
+    end = start + (uint64_t)(plan->seconds * 1e9);
     do {
         size_t i;
-        samples_add(&blocks, time_calls(workload, calls));
-        for (i = 0; i < burst && singles.count < singles.room; i++) {
-            samples_add(&singles, time_calls(workload, 1));
+        samples_add(&result->blocks, workload_time(workload, turns.calls));
+        for (i = 0; i < turns.singles; i++) {
+            samples_add(&result->singles, workload_time(workload, 1));
         }
-    } while (now_ns() < end && blocks.count < blocks.room && singles.count < singles.room);
+        done++;
+        more = plan->blocks != 0 ? done < plan->blocks : now_ns() < end;
+    } while (more);
     result->duration_ns = now_ns() - start;
-    result->calls_per_block = calls;
-    result->block = samples_summary(&blocks, calls);
-    result->single = samples_summary(&singles, 1);
-    samples_free(&blocks);
-    samples_free(&singles);
+    result->warm_up.calls += turns.calls;
+    result->calls_per_block = turns.calls;
+    result->singles_per_block = turns.singles;
     return true;
 }
 
-bool measure_paced(struct paced *result, struct workload *workload, double seconds, double rate_hz)
+double paced_steps(const struct plan *plan)
 {
-    struct samples latency;
-    struct samples wakeup;
-    struct samples inference;
-    double cycles = seconds * rate_hz;
-    size_t count = cycles < 1.0 ? 1 : (size_t)cycles;
-    double period_ns = 1e9 / rate_hz;
+    double steps = plan->steps != 0 ? (double)plan->steps : plan->seconds * plan->rate_hz;
+    return steps < 1.0 ? 1.0 : steps;
+}
+
+bool measure_paced(struct paced *result, struct workload *workload, const struct plan *plan)
+{
+    size_t count = (size_t)paced_steps(plan);
+    double period_ns = 1e9 / plan->rate_hz;
     uint64_t start;
     size_t i;
 
-    if (!samples_reserve(&latency, count)) {
+    if (!samples_reserve(&result->latencies, count) ||
+        !samples_reserve(&result->wakeups, count) ||
+        !samples_reserve(&result->inferences, count)) {
         return false;
     }
-    if (!samples_reserve(&wakeup, count)) {
-        samples_free(&latency);
-        return false;
-    }
-    if (!samples_reserve(&inference, count)) {
-        samples_free(&latency);
-        samples_free(&wakeup);
-        return false;
-    }
-    (void)warm_up(workload);
+    result->warm_up = workload_warm_up(workload);
     result->period_ns = (uint64_t)(period_ns + 0.5);
     result->deadline_misses = 0;
     start = now_ns() + result->period_ns;
@@ -173,21 +136,15 @@ bool measure_paced(struct paced *result, struct workload *workload, double secon
         uint64_t done;
         sleep_until_ns(intended);
         begun = now_ns();
-        call(workload);
+        workload_call(workload);
         done = now_ns();
-        samples_add(&latency, done - intended);
-        samples_add(&wakeup, begun - intended);
-        samples_add(&inference, done - begun);
+        samples_add(&result->latencies, done - intended);
+        samples_add(&result->wakeups, begun - intended);
+        samples_add(&result->inferences, done - begun);
         if (done - intended > result->period_ns) {
             result->deadline_misses++;
         }
     }
     result->duration_ns = now_ns() - start;
-    result->latency = samples_summary(&latency, 1);
-    result->wakeup = samples_summary(&wakeup, 1);
-    result->inference = samples_summary(&inference, 1);
-    samples_free(&latency);
-    samples_free(&wakeup);
-    samples_free(&inference);
     return true;
 }

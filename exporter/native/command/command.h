@@ -27,6 +27,9 @@ bool take_integer(struct arguments *arguments, const char *option, long low, lon
 bool take_number(struct arguments *arguments, const char *option, double low, double high,
                  double *value);
 
+/* The same for a text that is not empty. */
+bool take_text(struct arguments *arguments, const char *option, const char **value);
+
 /* A sentence on standard error that says what to do about the next argument; EXIT_BAD_INPUT. */
 int refuse_argument(const struct arguments *arguments);
 

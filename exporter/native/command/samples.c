@@ -7,10 +7,14 @@
 bool samples_reserve(struct samples *samples, size_t room)
 {
     samples->count = 0;
+    samples->dropped = 0;
     samples->room = room;
     samples->values_ns = malloc(room * sizeof samples->values_ns[0]);
     if (samples->values_ns == NULL) {
-        fprintf(stderr, "policy bench: no memory for %zu samples: use fewer --seconds\n", room);
+        fprintf(stderr,
+                "policy bench: no memory for %zu samples: use fewer --seconds or a smaller "
+                "--keep\n",
+                room);
         return false;
     }
     /* Touch every page now: a page fault must not fall into a measurement. */
@@ -26,7 +30,11 @@ void samples_free(struct samples *samples)
 
 void samples_add(struct samples *samples, uint64_t value_ns)
 {
-    samples->values_ns[samples->count++] = value_ns;
+    if (samples->count < samples->room) {
+        samples->values_ns[samples->count++] = value_ns;
+    } else {
+        samples->dropped++;
+    }
 }
 
 static int ascending(const void *left, const void *right)

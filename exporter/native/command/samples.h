@@ -7,9 +7,10 @@
 #include <stdint.h>
 
 struct samples {
-    uint64_t *values_ns;
+    uint64_t *values_ns; /* in the order in which they were taken, until they are summarised */
     size_t count;
     size_t room;
+    size_t dropped; /* found no room */
 };
 
 /* What a set of samples comes to; percentiles by nearest rank. */
@@ -28,7 +29,7 @@ struct summary {
 bool samples_reserve(struct samples *samples, size_t room);
 void samples_free(struct samples *samples);
 
-/* The caller makes sure that there is room. */
+/* Where there is no room left, the sample is only counted. */
 void samples_add(struct samples *samples, uint64_t value_ns);
 
 /* Sorts the samples. Every value is divided by `calls`, the calls that one sample covers. */

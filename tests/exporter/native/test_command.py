@@ -120,6 +120,13 @@ def test_version_and_help(policy: Run) -> None:
         (("bench", "--fifo", "100"), "--fifo takes a whole number from 1 to 99, not '100'"),
         (("bench", "--cpu", "1x"), "--cpu takes a whole number"),
         (("bench", "--seconds", "3600", "--hz", "1000"), "use fewer --seconds or a lower --hz"),
+        (("bench", "--paced", "--steps", "1001", "--keep", "1000"), "or a larger --keep"),
+        (("bench", "--blocks", "500", "--singles", "3", "--keep", "1000"), "fewer --blocks"),
+        (("bench", "--blocks", "0"), "--blocks takes a whole number from 1 to 67108864, not '0'"),
+        (("bench", "--block-calls", "1e3"), "--block-calls takes a whole number"),
+        (("bench", "--keep", "999"), "--keep takes a whole number from 1000"),
+        (("bench", "--samples"), "--samples needs a value"),
+        (("bench", "--samples", ""), "--samples takes a text that is not empty"),
     ],
 )
 def test_bad_arguments(policy: Run, words: tuple[str, ...], sentence: str) -> None:

@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.calls.hlog import tags_of, write_hlog
 from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
 from dspctl.benchmarks.calls.timer import WarmUp
+from dspctl.benchmarks.measurement import measure
+from dspctl.benchmarks.record.file import load_raw
+from dspctl.benchmarks.record.hlog import log_files, tags_of, write_hlog, write_logs
+from dspctl.benchmarks.request import Request
+from dspctl.runtime import save_policy
+from tests.benchmarks.networks import network
 
 PER_MILLE = [500, 900, 990, 999, 1000]
 
@@ -129,3 +134,23 @@ def test_without_the_package_nothing_is_written(
     assert written.path is None
     assert "pip install 'dspctl[bench]'" in written.note
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_result_gets_a_log_per_backend_and_way_to_measure(tmp_path: Path) -> None:
+    pytest.importorskip("hdrh")
+    policy = save_policy(network((4, 3, 2)), tmp_path / "policy.safetensors")
+    out = tmp_path / "bench.json"
+    request = Request(("numpy",), seconds=0.1, paced_seconds=0.1, memory=False, episodes=0)
+    result = measure({"one": policy}, request, out=out)
+    assert write_logs(result, out) == ()
+    raw = load_raw(out, "numpy")["one"]
+    calls, loop = (read(path) for path in log_files(out, "numpy"))
+    assert sum(one.get_total_count() for one in calls) == result.latency[0].single_calls
+    assert len(calls) == len(raw.single_ns)
+    assert sum(one.get_total_count() for one in loop) == result.paced[0].steps
+    for path in tmp_path.glob("*.npz"):
+        path.unlink()
+    for path in tmp_path.glob("*.hlog"):
+        path.unlink()
+    assert write_logs(result, out) == ()  # nothing to write from
+    assert not list(tmp_path.glob("*.hlog"))

@@ -21,6 +21,9 @@ from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
+from dspctl.benchmarks.calls.timer import WarmUp
+from dspctl.benchmarks.record.file import Raw, load_raw
+from dspctl.benchmarks.record.result import BenchResult
 from dspctl.runtime.files import write_bytes
 
 DIGITS = 3
@@ -28,6 +31,7 @@ DIGITS = 3
 
 _LARGEST_NS = 3_600_000_000_000
 _MS = 1_000_000
+_UNKNOWN = WarmUp(0, 0.0, settled=True)  # no log tells it
 _NOT_IN_A_TAG = re.compile(r"[^\w.%+=@-]+")
 
 
@@ -42,6 +46,44 @@ class Written:
 
     path: Path | None
     note: str
+
+
+def write_logs(result: BenchResult, out: Path) -> tuple[str, ...]:
+    """Write a log per backend and way to measure, from the raw samples beside *out*.
+
+    Args:
+        result: what was measured.
+        out: its JSON; the samples lie beside it, and the logs will.
+
+    Returns:
+        Sentences on what was not written, and why; each once.
+
+    Raises:
+        WriteFailed: a file cannot be written.
+    """
+    notes = []
+    for backend in result.backends:
+        raw = load_raw(out, backend)
+        calls = {
+            label: Samples(tuple(one.single_ns), (), 1, _UNKNOWN)
+            for label, one in raw.items()
+            if one.single_ns
+        }
+        loops = {
+            one.label: _loop(raw[one.label], one.period_ns)
+            for one in result.paced
+            if one.backend == backend and one.label in raw and raw[one.label].wakeup_ns
+        }
+        notes += [write_hlog(out, backend, found).note for found in (calls, loops) if found]
+    return tuple(note for note in dict.fromkeys(notes) if note)
+
+
+def log_files(out: Path, backend: str) -> tuple[Path, Path]:
+    """Where the logs of one backend lie: back to back, and paced."""
+    return (
+        out.with_name(f"{out.stem}-{backend}.hlog"),
+        out.with_name(f"{out.stem}-{backend}-paced.hlog"),
+    )
 
 
 def write_hlog(
@@ -70,10 +112,19 @@ def write_hlog(
             "pip install 'dspctl[bench]'  adds it",
         )
     paced = any(isinstance(samples, PacedSamples) for samples in found.values())
-    path = out.with_name(f"{out.stem}-{backend}{'-paced' if paced else ''}.hlog")
+    path = log_files(out, backend)[paced]
     lines = "".join(f"{line}\n" for line in _lines(found, histogram))
     write_bytes(path, lines.encode())
     return Written(path, "")
+
+
+def _loop(raw: Raw, period_ns: int) -> PacedSamples:
+    return PacedSamples(
+        period_ns=period_ns,
+        wakeup_ns=np.concatenate([*raw.wakeup_ns]),
+        inference_ns=np.concatenate([*raw.inference_ns]),
+        window_steps=tuple(block.size for block in raw.wakeup_ns),
+    )
 
 
 def _lines(

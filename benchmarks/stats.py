@@ -170,55 +170,35 @@ def percentile_ratio(
     denominator: Blocks,
     share: float,
     *,
+    paired: bool = True,
     confidence: float = CONFIDENCE,
     resamples: int = 2_000,
     seed: int = 0,
 ) -> Interval:
-    """Interval of a ratio of two percentiles; block i of both was measured in round i.
+    """Interval of a ratio of two percentiles.
 
     Args:
         numerator: blocks of the subject above the line, e.g. the unpruned policy.
-        denominator: as many blocks of the other subject.
+        denominator: blocks of the other subject.
         share: which percentile, e.g. 0.5 for the median.
+        paired: whether block i of both was measured in round i, so that they are resampled
+            together and drift cancels; blocks of different runs are resampled apart.
         confidence: e.g. 0.95.
         resamples: bootstrap draws of rounds.
         seed: of the draws.
 
     Raises:
-        ConfigProblem: the subjects have different numbers of blocks, or none.
+        ConfigProblem: no blocks, or paired ones of different numbers.
     """
-    if len(numerator) != len(denominator):
+    if paired and len(numerator) != len(denominator):
         raise ConfigProblem(
             f"a ratio needs paired blocks, not {len(numerator)} against {len(denominator)}: "
             "measure both subjects in one run"
         )
     weights = _draw_blocks(len(numerator), resamples, seed)
+    others = weights if paired else _draw_blocks(len(denominator), resamples, seed + 1)
     above = _percentiles_of_draws(numerator, share, weights)
-    below = _percentiles_of_draws(denominator, share, weights)
-    estimate = percentile(np.concatenate(numerator), share) / percentile(
-        np.concatenate(denominator), share
-    )
-    return _interval(estimate, above / below, confidence)
-
-
-def unpaired_percentile_ratio(
-    numerator: Blocks,
-    denominator: Blocks,
-    share: float,
-    *,
-    confidence: float = CONFIDENCE,
-    resamples: int = 2_000,
-    seed: int = 0,
-) -> Interval:
-    """Interval of a ratio of two percentiles that were measured in different runs.
-
-    The blocks of each run are resampled on their own, so nothing that changed between the runs
-    cancels. Arguments as for `percentile_ratio`.
-    """
-    above = _percentiles_of_draws(numerator, share, _draw_blocks(len(numerator), resamples, seed))
-    below = _percentiles_of_draws(
-        denominator, share, _draw_blocks(len(denominator), resamples, seed + 1)
-    )
+    below = _percentiles_of_draws(denominator, share, others)
     estimate = percentile(np.concatenate(numerator), share) / percentile(
         np.concatenate(denominator), share
     )

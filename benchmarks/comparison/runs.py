@@ -16,7 +16,7 @@ from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.comparison.wording import ratio_words
 from dspctl.benchmarks.record.file import Raw, load_raw, load_result
 from dspctl.benchmarks.record.result import BenchResult, Subject
-from dspctl.benchmarks.stats import Interval, percentile, unpaired_percentile_ratio
+from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio
 from dspctl.errors import NotComparable
 
 Kind = Literal["runs", "machines", "policies"]
@@ -194,7 +194,7 @@ def _quantities(
                 quantity=f"{name}_{percent}",
                 first_ns=values[0],
                 second_ns=values[1],
-                ratio=unpaired_percentile_ratio(blocks[0], blocks[1], share, seed=seed),
+                ratio=percentile_ratio(blocks[0], blocks[1], share, paired=False, seed=seed),
             )
 
 

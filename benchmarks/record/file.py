@@ -164,9 +164,14 @@ def _check_backends(result: BenchResult) -> None:
     Raises:
         ValueError: a record is of a backend that was not asked for.
     """
-    for one in (*result.latency, *result.paced, *result.memory, *result.energy):
-        if one.backend not in result.settings.request.backends:
-            raise ValueError(f"{one.backend!r} is not among the request's backends")
+    named = {
+        *(one.backend for one in result.latency),
+        *(one.backend for one in result.paced),
+        *(one.backend for one in result.memory),
+        *(one.backend for one in result.energy),
+    }
+    if strange := sorted(named - set(result.settings.request.backends)):
+        raise ValueError(f"{', '.join(strange)} not among the request's backends")
 
 
 def load_raw(path: Path, backend: str) -> dict[str, Raw]:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from dspctl.benchmarks.stats import (
     bootstrap_mean,
+    mean_ratio,
     percentile,
     percentile_interval,
     percentile_ratio,
@@ -155,3 +156,29 @@ def test_ratio_needs_paired_blocks() -> None:
         percentile_ratio([np.ones(3)], [np.ones(3), np.ones(3)], 0.5)
     with pytest.raises(ConfigProblem, match="at least one block"):
         percentile_interval([], 0.5)
+
+
+def test_blocks_of_different_runs_are_resampled_apart() -> None:
+    rng = np.random.default_rng(0)
+    drift = rng.normal(1.0, 0.1, 30)  # the same machine, slow and fast by turns
+    above = [200 * one * rng.normal(1, 0.001, 50) for one in drift]
+    below = [100 * one * rng.normal(1, 0.001, 50) for one in drift]
+    paired = percentile_ratio(above, below, 0.5)
+    apart = percentile_ratio(above, below, 0.5, paired=False)
+    assert paired.estimate == apart.estimate
+    assert apart.high - apart.low > 3 * (paired.high - paired.low)
+    assert percentile_ratio(above, below[:20], 0.5, paired=False).estimate == pytest.approx(2, 0.1)
+    with pytest.raises(ConfigProblem, match="paired blocks"):
+        percentile_ratio(above, below[:20], 0.5)
+
+
+def test_a_ratio_of_paired_means() -> None:
+    rng = np.random.default_rng(0)
+    base = rng.normal(200, 50, 100)
+    found = mean_ratio(0.97 * base, base)
+    assert found is not None
+    assert found.estimate == pytest.approx(0.97)
+    assert found.high - found.low < 1e-9  # what they share cancels
+    assert mean_ratio(base, base - 200) is None
+    with pytest.raises(ConfigProblem):
+        mean_ratio(base, base[:-1])

@@ -402,7 +402,7 @@ def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> N
 
 
 @pytest.mark.parametrize(
-    "change", ["unknown field", "missing field", "status", "nested", "paced", "request"]
+    "change", ["unknown field", "missing field", "status", "nested", "paced", "request", "backend"]
 )
 def test_malformed_results(subjects: dict[str, Path], tmp_path: Path, change: str) -> None:
     out = tmp_path / "bench.json"
@@ -418,6 +418,8 @@ def test_malformed_results(subjects: dict[str, Path], tmp_path: Path, change: st
         values["paced"][0]["wakeup_ns"]["p42"] = 1.0
     elif change == "request":
         values["scheduling"]["cpu"] = {"value": 1}
+    elif change == "backend":
+        values["latency"][0]["backend"] = "../elsewhere"  # it would become a file's name
     else:
         del values["latency"][0]["p99_ns"]
     out.write_text(json.dumps(values))

@@ -1,7 +1,6 @@
 import json
 import re
 import shutil
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -154,13 +153,9 @@ def test_names_from_strangers_are_text_and_nothing_else(
     chromium: Browser, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     one = results.result(("plain", EVIL), environment=f"Evil-{EVIL}", verdict=f"{EVIL} is faster")
-    latency = tuple(
-        replace(record, backend=f"<b>{record.backend}{EVIL}".replace("/", ""))
-        for record in one.latency
-    )
     run = shutil.copytree(runs["dsp"], tmp_path / "<img src=x onerror='hacked=1'>")
     page = write_report(
-        [results.write(replace(one, latency=latency), tmp_path / "bench.json"), run],
+        [results.write(one, tmp_path / "bench.json"), run],
         tmp_path / "page.html",
         title=EVIL,
         animate=False,

@@ -7,7 +7,8 @@ non-overlapping blocks (Annals of Statistics 14, 1986), at the highest level onl
 Hinkley, Bootstrap Methods and their Application, 1997, section 3.8). Kalibera and Jones
 ("Rigorous benchmarking in reasonable time", ISMM 2013) recommend the same for ratios. Blocks of
 the same round stay together in a resample, so that drift which hits both subjects cancels in
-their ratio.
+their ratio. Blocks are few, and percentile intervals of few values are too narrow; Hesterberg's
+expansion (The American Statistician 69, 2015, section 5.3) corrects for it.
 
 Means of independent values (episode returns) get Efron's bias-corrected and accelerated interval
 (Journal of the American Statistical Association 82, 1987).
@@ -30,6 +31,7 @@ Blocks = Sequence[NDArray[Any]]
 
 CONFIDENCE = 0.95
 _GRID_LIMIT = 4096
+_BEYOND = 10 - 1e-9
 _NORMAL = NormalDist()
 
 
@@ -148,7 +150,8 @@ def mean_ratio(
         if means.min() <= 0:
             return None
         drawn.append(above[picks].mean(axis=1) / means)
-    return _interval(float(above.mean() / below.mean()), np.concatenate(drawn), confidence)
+    estimate = float(above.mean() / below.mean())
+    return _interval(estimate, np.concatenate(drawn), confidence, above.size)
 
 
 def percentile_interval(
@@ -162,7 +165,8 @@ def percentile_interval(
     """Interval of a percentile of autocorrelated samples, by resampling whole blocks."""
     weights = _draw_blocks(len(blocks), resamples, seed)
     drawn = _percentiles_of_draws(blocks, share, weights)
-    return _interval(percentile(np.concatenate(blocks), share), drawn, confidence)
+    estimate = percentile(np.concatenate(blocks), share)
+    return _interval(estimate, drawn, confidence, len(blocks))
 
 
 def percentile_ratio(
@@ -202,7 +206,12 @@ def percentile_ratio(
     estimate = percentile(np.concatenate(numerator), share) / percentile(
         np.concatenate(denominator), share
     )
-    return _interval(estimate, above / below, confidence)
+    return _interval(estimate, above / below, confidence, min(len(numerator), len(denominator)))
+
+
+def tells_percentile(samples: int, share: float) -> bool:
+    """Whether so many samples say anything of a percentile: ten of them lie beyond it."""
+    return samples * (1 - share) >= _BEYOND
 
 
 def _rank(share: float, count: int) -> int:
@@ -216,10 +225,33 @@ def _chunks(rows: int, columns: int, limit: int = 4_000_000) -> list[int]:
     return [min(step, rows - start) for start in range(0, rows, step)]
 
 
-def _interval(estimate: float, drawn: FloatArray, confidence: float) -> Interval:
-    """The percentile interval of bootstrap draws."""
-    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
+def _interval(estimate: float, drawn: FloatArray, confidence: float, values: int) -> Interval:
+    """The expanded percentile interval of bootstrap draws of so many values (Hesterberg 2015).
+
+    Drawing from n values instead of the population makes an interval too narrow by
+    sqrt((n - 1) / n), and by a normal quantile where Student's belongs; taking percentiles further
+    out makes up for both. With one value there is nothing to draw from: no width.
+    """
+    tail = (1 - confidence) / 2
+    if values > 1:
+        tail = _NORMAL.cdf(-math.sqrt(values / (values - 1)) * _student(1 - tail, values - 1))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high), confidence)
+
+
+def _student(share: float, freedom: int) -> float:
+    """Quantile of Student's distribution, *share* above 0.5; to 1% from 3 degrees of freedom on.
+
+    The Cornish-Fisher expansion (Abramowitz and Stegun 26.7.5). With fewer degrees it is too small,
+    which no percentile of the draws could use up anyway.
+    """
+    z = _NORMAL.inv_cdf(share)
+    return (
+        z
+        + (z**3 + z) / (4 * freedom)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * freedom**3)
+    )
 
 
 def _draw_blocks(count: int, resamples: int, seed: int) -> FloatArray:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dspctl.benchmarks import measure
     from dspctl.compactor import compact
     from dspctl.exporter import export
-    from dspctl.runtime import load
+    from dspctl.runtime.load import load
     from dspctl.trainer import evaluate, recipe, train
 
 __all__ = ["__version__", "compact", "evaluate", "export", "load", "measure", "recipe", "train"]

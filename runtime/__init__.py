@@ -1,19 +1,29 @@
-"""Running a policy: NumPy and the standard library only, so that a vehicle installs no torch."""
+"""Running a policy: NumPy and the standard library only, so that a vehicle installs no torch.
 
-from dspctl.runtime.backends.numpy_runner import NumpyRunner
-from dspctl.runtime.backends.runner import Runner
+Names are loaded on first use (PEP 562), so that a process holds the backend that it runs and
+nothing else.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+# Loaded at once: a function with the name of its module must be there before the module is.
 from dspctl.runtime.load import BACKENDS, load
-from dspctl.runtime.policy import (
-    ActionRule,
-    Counts,
-    Guard,
-    Layer,
-    Normalizer,
-    ObservationSpec,
-    Policy,
-)
-from dspctl.runtime.policy.file import load_policy, save_policy
-from dspctl.runtime.policy.guarded import with_guard
+
+if TYPE_CHECKING:
+    from dspctl.runtime.backends.numpy_runner import NumpyRunner
+    from dspctl.runtime.backends.protocol import Runner
+    from dspctl.runtime.policy import (
+        ActionRule,
+        Counts,
+        Guard,
+        Layer,
+        Normalizer,
+        ObservationSpec,
+        Policy,
+    )
+    from dspctl.runtime.policy.file import load_policy, save_policy
+    from dspctl.runtime.policy.guarded import with_guard
 
 __all__ = [
     "BACKENDS",
@@ -31,3 +41,25 @@ __all__ = [
     "save_policy",
     "with_guard",
 ]
+
+_HOMES = {
+    "ActionRule": "policy",
+    "Counts": "policy",
+    "Guard": "policy",
+    "Layer": "policy",
+    "Normalizer": "policy",
+    "NumpyRunner": "backends.numpy_runner",
+    "ObservationSpec": "policy",
+    "Policy": "policy",
+    "Runner": "backends.protocol",
+    "load_policy": "policy.file",
+    "save_policy": "policy.file",
+    "with_guard": "policy.guarded",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name from its module."""
+    if name in _HOMES:
+        return getattr(import_module(f"dspctl.runtime.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'dspctl.runtime' has no attribute {name!r}")

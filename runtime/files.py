@@ -4,10 +4,8 @@ Everything goes to a temporary name in the same folder, is flushed to the disk, 
 renamed into place, which POSIX makes atomic. A full disk or a kill leaves the old file intact.
 """
 
-import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from dspctl.errors import OutputExists, WriteFailed
+from dspctl.runtime.digest import sha256_of_file
 
 
 def check_output(path: Path, *, force: bool) -> None:
@@ -33,7 +32,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         WriteFailed: the disk is full or the folder cannot be written; the old file is intact.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as handle:
@@ -59,7 +58,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def sha256_of(path: Path) -> str:
     """Hex SHA-256 of a file's bytes."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return sha256_of_file(path)[0]
 
 
 @contextmanager
@@ -81,7 +80,7 @@ def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterato
         WriteFailed: the folder cannot be created, filled or moved.
     """
     check_output(path, force=force)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         _check_replaceable(path, marker)
         temporary.mkdir(parents=True)
@@ -113,7 +112,7 @@ def _check_replaceable(path: Path, marker: str | None) -> None:
 
 
 def _replace_folder(new: Path, path: Path) -> None:
-    old = path.with_name(f".{path.name}.{secrets.token_hex(4)}.old")
+    old = path.with_name(f".{path.name}.{os.urandom(4).hex()}.old")
     path.rename(old)
     try:
         new.rename(path)

@@ -1,44 +1,24 @@
-"""From a policy file or a bundle to something that acts: ``load(path)(observation)``."""
+"""From a policy file or a bundle to something that acts: ``load(path)(observation)``.
 
-import logging
-from dataclasses import dataclass
-from os import PathLike
+Only what the backend in question needs is imported, and only the bytes that it runs are held: a
+vehicle's process is to be small.
+"""
+
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from dspctl.errors import BackendUnavailable, MissingExtra, UnknownBackend
-from dspctl.runtime.backends.numpy_runner import NumpyRunner
-from dspctl.runtime.backends.registry import OPENERS, golden_of, latency_ns, prove
-from dspctl.runtime.backends.runner import Runner
-from dspctl.runtime.bundle import Bundle, open_bundle
-from dspctl.runtime.policy.file import SUFFIX, load_policy
+from dspctl.runtime.backends.registry import OPENERS, golden_of, prove
+from dspctl.runtime.on_demand import errors
 
-log = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from dspctl.runtime.backends.runner import Runner
 
 BACKENDS: tuple[str, ...] = tuple(OPENERS)
 """In the order in which ``auto`` tries them."""
-
-_CLEARLY = 0.9
-"""A later backend is taken where it needs less than this share of the earlier one's time."""
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """What trying one backend gave.
-
-    Attributes:
-        backend: one of `BACKENDS`.
-        latency_ns: of one call, roughly; None where it cannot be used.
-        reason: why it cannot be used; empty where it can.
-    """
-
-    backend: str
-    latency_ns: float | None
-    reason: str = ""
-
-    def __str__(self) -> str:
-        if self.latency_ns is None:
-            return f"{self.backend} cannot be used ({self.reason})"
-        return f"{self.backend} takes {self.latency_ns / 1000:.2f} us"
 
 
 def load(path: str | PathLike[str], backend: str = "auto") -> Runner:
@@ -59,49 +39,37 @@ def load(path: str | PathLike[str], backend: str = "auto") -> Runner:
         PolicyProblem, BundleProblem: the artefact cannot be used.
     """
     if backend != "auto" and backend not in OPENERS:
-        raise UnknownBackend(f"there is no backend {backend!r}: choose auto, {', '.join(BACKENDS)}")
+        raise errors.UnknownBackend(
+            f"there is no backend {backend!r}: choose auto, {', '.join(BACKENDS)}"
+        )
+    from dspctl.runtime.policy.file import SUFFIX, load_policy
+
     where = Path(path)
     if where.is_file() or (where.suffix == SUFFIX and not where.is_dir()):
         if backend not in ("auto", "numpy"):
-            raise BackendUnavailable(
+            raise errors.BackendUnavailable(
                 f"{where} is a policy file, which only numpy runs: write a bundle with  "
                 f"dspctl export {where} --target cpu -o bundle  and load that"
             )
+        from dspctl.runtime.backends.numpy_runner import NumpyRunner
+
         runner: Runner = NumpyRunner(load_policy(where))
         runner.why = "a policy file runs with numpy"
         return runner
-    bundle = open_bundle(where)
+    from dspctl.runtime.bundle import open_bundle
+
     if backend == "auto":
-        return _fastest(bundle)
-    runner = OPENERS[backend](bundle)
-    prove(runner, golden_of(bundle))
+        from dspctl.runtime.fastest import fastest_runner
+
+        return fastest_runner(open_bundle(where))
+    bundle = open_bundle(where, hold=_is_library if backend == "native" else None)
+    runner, golden = OPENERS[backend](bundle), golden_of(bundle)
+    del bundle  # its memory serves for the comparison
+    prove(runner, golden)
     runner.why = f"{backend} was asked for"
     return runner
 
 
-def _fastest(bundle: Bundle) -> Runner:
-    golden = golden_of(bundle)
-    attempts: list[Attempt] = []
-    chosen: Runner | None = None
-    shortest_ns = float("inf")
-    for name, opener in OPENERS.items():
-        try:
-            runner = opener(bundle)
-            prove(runner, golden)
-        except (BackendUnavailable, MissingExtra) as error:
-            attempts.append(Attempt(name, None, str(error)))
-            continue
-        took_ns = latency_ns(runner, bundle.policy)
-        attempts.append(Attempt(name, took_ns))
-        if took_ns < _CLEARLY * shortest_ns:
-            if chosen is not None:
-                chosen.close()
-            chosen, shortest_ns = runner, took_ns
-        else:
-            runner.close()
-    found = "; ".join(map(str, attempts))
-    if chosen is None:
-        raise BackendUnavailable(f"no backend runs {bundle.path}: {found}")
-    chosen.why = f"the fastest that reproduces the golden vectors here: {found}"
-    log.info("%s: %s, %s", bundle.path, chosen.backend, chosen.why)
-    return chosen
+def _is_library(name: str) -> bool:
+    """The one kind of file that the native backend runs; the rest of a bundle is for others."""
+    return name.endswith(".so")

@@ -4,12 +4,15 @@ A library that uses an instruction the processor lacks ends the process; there i
 catch. So a library is opened only where ``/proc/cpuinfo`` lists everything that it was built for.
 """
 
+from __future__ import annotations
+
+import itertools
 import platform
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from dspctl.errors import WrongProcessor
+from dspctl.runtime.on_demand import errors
+from dspctl.runtime.records import record
 
 _ROOT = Path("/")
 _UNKNOWN = "unknown"
@@ -21,7 +24,7 @@ _BOARDS = {
 }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Machine:
     """A processor as its operating system describes it.
 
@@ -57,13 +60,13 @@ class Machine:
             WrongProcessor: another architecture, or a feature is missing; says which.
         """
         if architecture != self.architecture:
-            raise WrongProcessor(
+            raise errors.WrongProcessor(
                 f"{name} is for {architecture}, but this machine is {self}: export for this kind "
                 "of machine, or use another backend"
             )
         missing = self.missing(requires)
         if missing:
-            raise WrongProcessor(
+            raise errors.WrongProcessor(
                 f"{name} needs {', '.join(missing)}, which this processor does not have ({self}): "
                 "export for an older processor, or use another backend"
             )
@@ -78,48 +81,53 @@ def this_machine(root: Path = _ROOT) -> Machine:
     Features are those that all cores list: a program does not choose the core it runs on. What
     cannot be read is unknown, and then nothing that needs a feature runs.
     """
-    cores = _cores(root / "proc" / "cpuinfo")
-    flags = [set(words.split()) for core in cores if (words := _flags(core)) is not None]
+    flags, named = _cpuinfo(root / "proc" / "cpuinfo")
+    every = [set(words.split()) for words in flags]
     chip, board = _device_tree(root / "proc" / "device-tree")
-    named = (core[key] for core in cores for key in ("model name", "Model") if core.get(key))
     return Machine(
-        architecture=_architecture(cores, recorded=root != _ROOT),
-        features=frozenset(set.intersection(*flags)) if flags else frozenset(),
-        model=board or next(named, _UNKNOWN),
+        architecture=_architecture(flags, recorded=root != _ROOT),
+        features=frozenset(set.intersection(*every)) if every else frozenset(),
+        model=board or named or _UNKNOWN,
         chip=chip,
     )
 
 
-def _cores(path: Path) -> list[dict[str, str]]:
-    """One mapping per blank-line-separated block of a cpuinfo file; empty without one."""
+def _cpuinfo(path: Path) -> tuple[dict[str, str], str]:
+    """What the cores list: features, each list once, with the name of the entry (``flags`` on x86,
+    ``Features`` on Arm); and the first model. Nothing where the file cannot be read.
+
+    Read line by line, since a server's file has two hundred cores with the same features.
+    """
+    flags: dict[str, str] = {}
+    model = ""
+    core: dict[str, str] = {}
     try:
-        text = path.read_text(errors="replace")
+        with path.open(errors="replace") as file:
+            for line in itertools.chain(file, ("\n",)):
+                key, colon, value = line.partition(":")
+                if colon:
+                    core[key.strip()] = value.strip()
+                elif line == "\n":  # the end of a core
+                    entry = "flags" if "flags" in core else "Features"
+                    if entry in core:
+                        flags.setdefault(core[entry], entry)
+                    model = model or core.get("model name", "") or core.get("Model", "")
+                    core = {}
     except OSError:
-        return []
-    cores = []
-    for block in text.split("\n\n"):
-        entries = (line.partition(":") for line in block.splitlines() if ":" in line)
-        core = {key.strip(): value.strip() for key, _, value in entries}
-        if core:
-            cores.append(core)
-    return cores
+        return {}, ""
+    return flags, model
 
 
-def _flags(core: dict[str, str]) -> str | None:
-    return core.get("flags", core.get("Features"))  # x86, Arm
-
-
-def _architecture(cores: list[dict[str, str]], *, recorded: bool) -> str:
+def _architecture(flags: Mapping[str, str], *, recorded: bool) -> str:
     """Of the running system as it says so itself; of a recorded tree by the form of cpuinfo."""
     if not recorded:
         name = platform.machine().lower()
         return {"amd64": "x86_64", "arm64": "aarch64"}.get(name, name or _UNKNOWN)
-    for core in cores:
-        if "flags" in core:
-            return "x86_64" if "lm" in core["flags"].split() else "i686"
-        if "Features" in core:
-            # A 64-bit Arm kernel lists asimd where a 32-bit one lists neon.
-            return "aarch64" if "asimd" in core["Features"].split() else "arm"
+    for words, entry in flags.items():
+        if entry == "flags":
+            return "x86_64" if "lm" in words.split() else "i686"
+        # A 64-bit Arm kernel lists asimd where a 32-bit one lists neon.
+        return "aarch64" if "asimd" in words.split() else "arm"
     return _UNKNOWN
 
 

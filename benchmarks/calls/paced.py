@@ -32,7 +32,7 @@ from dspctl.errors import ConfigProblem, InvalidRate
 
 HZ = 100.0
 SLOWEST_HZ, FASTEST_HZ = 50.0, 10_000.0
-WINDOWS = 10
+WINDOWS = 20
 """Turns per subject where there are several; a single one runs in one piece."""
 WINDOW_STEPS = 20
 """Fewest steps of a window, where there are several."""

@@ -10,7 +10,7 @@ from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.memory.process import Memory
 from dspctl.benchmarks.memory.sizes import CodeSize
 from dspctl.benchmarks.record.result import Ratio, Subject
-from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio
+from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio, tells_percentile
 
 LATENCY_RATIOS = {
     "latency_p50": 0.5,
@@ -42,7 +42,7 @@ def latency_ratios(
         baseline: the label above the line.
         backend: what ran them.
         clock_cost_ns: of one reading; a percentile of which it is more than a tenth is no figure
-            to divide by.
+            to divide by, nor is one with fewer than ten samples beyond it.
         seed: of the resampling.
 
     Returns:
@@ -53,7 +53,10 @@ def latency_ratios(
         for quantity, share in LATENCY_RATIOS.items():
             above, below = found[baseline], found[label]
             tails = {one: percentile(found[one].single, share) for one in (baseline, label)}
-            if share != 0.5 and clock_bounds(tails, clock_cost_ns):
+            if share != 0.5 and (
+                clock_bounds(tails, clock_cost_ns)
+                or not tells_percentile(min(above.single.size, below.single.size), share)
+            ):
                 continue
             ratios.append(
                 Ratio(
@@ -100,7 +103,8 @@ def paced_ratios(
             arrays = [getattr(one, f"{name}_ns") for one in pair]
             for percent, share in PACED_RATIOS.items():
                 figures = {str(i): percentile(one, share) for i, one in enumerate(arrays)}
-                if clock_bounds(figures, clock_cost_ns):
+                steps = min(one.size for one in arrays)
+                if clock_bounds(figures, clock_cost_ns) or not tells_percentile(steps, share):
                     continue
                 above, below = (one.windows(array) for one, array in zip(pair, arrays, strict=True))
                 value = percentile_ratio(above, below, share, seed=seed)

@@ -16,7 +16,7 @@ from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.comparison.wording import ratio_words
 from dspctl.benchmarks.record.file import Raw, load_raw, load_result
 from dspctl.benchmarks.record.result import BenchResult, Subject
-from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio
+from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio, tells_percentile
 from dspctl.errors import NotComparable
 
 Kind = Literal["runs", "machines", "policies"]
@@ -185,7 +185,10 @@ def _quantities(
             values = [percentile(np.concatenate(one), share) for one in blocks]
             single = name != "latency" or share != 0.5
             figures = {str(index): value for index, value in enumerate(values)}
+            samples = min(sum(block.size for block in one) for one in blocks)
             if single and clock_bounds(figures, clock_cost_ns):
+                continue
+            if not tells_percentile(samples, share):
                 continue
             yield Compared(
                 first=labels[0],

@@ -9,8 +9,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from dspctl.benchmarks._process import command, environment
@@ -197,6 +199,12 @@ def _command_probe(path: Path) -> Probe:
     )
 
 
+@cache
+def _bytecode() -> "TemporaryDirectory[str]":
+    """Where probes keep compiled modules, removed when this process ends."""
+    return TemporaryDirectory(prefix="dspctl-")
+
+
 def run_probe(request: Mapping[str, Any]) -> dict[str, Any]:
     """Start the probe with *request* and read its report; an empty request is the baseline.
 
@@ -206,7 +214,8 @@ def run_probe(request: Mapping[str, Any]) -> dict[str, Any]:
     try:
         answer = subprocess.run(
             command("dspctl.benchmarks.memory._probe", json.dumps(request)),
-            env=environment(),
+            # As of an installed package: modules are compiled once, not in every process.
+            env=environment(PYTHONPYCACHEPREFIX=_bytecode().name, PYTHONDONTWRITEBYTECODE=""),
             capture_output=True,
             text=True,
             timeout=_TIMEOUT_S,

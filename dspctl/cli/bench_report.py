@@ -167,7 +167,7 @@ def _grouped(rows: "Iterable[tuple[str, Row]]") -> list[Row]:
         if group != heading:
             found.append((group, *("" for _ in row[1:])))
             heading = group
-        found.append((f"  {row[0]}", *row[1:]))
+        found.append((f" {row[0]}", *row[1:]))
     return found
 
 
@@ -320,6 +320,7 @@ def _draw_time_ratios(result: "BenchResult", label: str) -> None:
             _grouped(rows),
         )
         show.note("in brackets: 95% intervals; call: alone; paced: from the intended start")
+        show.note("empty: bounded by the clock, or fewer than ten samples beyond the percentile")
 
 
 def _draw_other_ratios(result: "BenchResult", label: str) -> None:
@@ -341,7 +342,7 @@ def _ratio(ratio: "Ratio") -> str:
     value = ratio.value
     if value.low == value.high:
         return f"{_figure(value.estimate)} exactly"
-    return f"{_figure(value.estimate)} [{_figure(value.low)}, {_figure(value.high)}]"
+    return f"{_figure(value.estimate)} ({_figure(value.low)}–{_figure(value.high)})"
 
 
 def _figure(value: float) -> str:
@@ -390,7 +391,7 @@ def draw_comparison(found: "RunComparison", first: Path, second: Path) -> None:
                     show.latency(one.first_ns),
                     show.latency(one.second_ns),
                     f"{_figure(one.ratio.estimate)} "
-                    f"[{_figure(one.ratio.low)}, {_figure(one.ratio.high)}]",
+                    f"({_figure(one.ratio.low)}–{_figure(one.ratio.high)})",
                 ),
             )
             for one in found.figures

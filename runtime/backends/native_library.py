@@ -5,28 +5,30 @@ verified bytes and nothing else, needs no place on the disk, and works where ``/
 ``noexec``.
 """
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
-import hashlib
 import os
-import tempfile
-import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from _thread import allocate_lock  # which is threading.Lock, without the other 0.15 MB
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
 
-from dspctl.errors import BackendUnavailable, WrongProcessor
-from dspctl.runtime.bundle import Bundle
-from dspctl.runtime.bundle.manifest import Build
+from dspctl.runtime.digest import sha256
 from dspctl.runtime.machine import Machine, this_machine
-from dspctl.runtime.policy import Policy
+from dspctl.runtime.on_demand import errors
+from dspctl.runtime.records import record
 
-_open_libraries: dict[str, "ctypes.PyDLL"] = {}
-_opening = threading.Lock()
+if TYPE_CHECKING:
+    from dspctl.runtime.bundle import Bundle
+    from dspctl.runtime.bundle.manifest import Build
+    from dspctl.runtime.policy import Policy
+
+_open_libraries: dict[str, ctypes.PyDLL] = {}
+_opening = allocate_lock()
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Library:
     """The C functions of one compiled policy.
 
@@ -43,9 +45,7 @@ class Library:
     act_batch: Any
 
 
-def choose_target(
-    builds: Mapping[str, Build], available: Mapping[str, bytes], machine: Machine
-) -> str:
+def choose_target(builds: Mapping[str, Build], available: Collection[str], machine: Machine) -> str:
     """The target of *available* that was built for the processor closest to this one.
 
     The one for exactly this chip, else the one that uses most of what this processor has.
@@ -55,7 +55,7 @@ def choose_target(
         WrongProcessor: none of them may run here; says what each one needs.
     """
     if not available:
-        raise BackendUnavailable(
+        raise errors.BackendUnavailable(
             "the bundle holds no native library: export the policy with  --target cpu"
         )
     fitting = [
@@ -64,7 +64,7 @@ def choose_target(
         if machine.runs(builds[target].architecture, builds[target].requires)
     ]
     if not fitting:
-        raise WrongProcessor(
+        raise errors.WrongProcessor(
             f"this machine is {machine}; the bundle's native libraries are for "
             f"{'; '.join(_needs(target, builds[target], machine) for target in available)}: "
             "export with  --target cpu  on this kind of machine, or use another backend"
@@ -83,10 +83,11 @@ def library_from_bundle(bundle: Bundle, target: str | None = None) -> Library:
     if target is None:
         target = choose_target(bundle.manifest.builds, libraries, machine)
     elif target not in libraries:
-        raise BackendUnavailable(f"the bundle holds no native library for {target}")
+        raise errors.BackendUnavailable(f"the bundle holds no native library for {target}")
     build = bundle.manifest.builds[target]
     machine.check(f"the native library for {target}", build.architecture, build.requires)
-    return library_from_bytes(libraries[target], bundle.manifest.name, target, bundle.policy)
+    data = bundle.data[libraries[target]]
+    return library_from_bytes(data, bundle.manifest.name, target, bundle.policy)
 
 
 def library_from_bytes(data: bytes, name: str, target: str, policy: Policy) -> Library:
@@ -98,7 +99,7 @@ def library_from_bytes(data: bytes, name: str, target: str, policy: Policy) -> L
     Raises:
         BackendUnavailable: it is no library for this system, or lacks one of the functions.
     """
-    digest = hashlib.sha256(data).hexdigest()
+    digest = sha256(data)
     outputs = "logits" if policy.action.discrete else "mean"
     try:
         with _opening:
@@ -113,7 +114,7 @@ def library_from_bytes(data: bytes, name: str, target: str, policy: Policy) -> L
             act_batch=unlocked[f"{name}_act_batch"],
         )
     except (OSError, AttributeError) as error:
-        raise BackendUnavailable(
+        raise errors.BackendUnavailable(
             f"the native library for {target} cannot be opened ({error}): export the policy again "
             "for this machine, or use another backend"
         ) from error
@@ -125,6 +126,9 @@ def library_from_bytes(data: bytes, name: str, target: str, policy: Policy) -> L
 def _open(data: bytes) -> ctypes.PyDLL:
     with contextlib.suppress(OSError, AttributeError):  # not Linux, or forbidden, or no /proc
         return _open_memory_file(data)
+    import tempfile
+    from pathlib import Path
+
     with tempfile.TemporaryDirectory(prefix="dspctl-") as folder:  # readable by this user alone
         path = Path(folder, "policy.so")
         path.write_bytes(data)

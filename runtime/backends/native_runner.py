@@ -11,33 +11,39 @@ therefore written out once per kind of action, as a closure over everything it n
 - a discrete action is an ``int64`` made in advance.
 """
 
+from __future__ import annotations
+
 import ctypes
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dspctl.errors import BackendUnavailable
 from dspctl.runtime.backends.native_library import Library, library_from_bundle
 from dspctl.runtime.backends.runner import BaseRunner
-from dspctl.runtime.bundle import Bundle
-from dspctl.runtime.policy import Policy
-from dspctl.runtime.policy.observations import (
-    invalid_observation,
-)
+from dspctl.runtime.on_demand import errors
+from dspctl.runtime.policy.observations import invalid_observation
+from dspctl.runtime.records import record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dspctl.runtime.bundle import Bundle
+    from dspctl.runtime.policy import Policy
 
 _FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
 
 
-class _General(NamedTuple):
+@record(frozen=True, eq=False)
+class _General:
     """The ways for every array that is not one float32 observation."""
 
     call: Callable[[NDArray[Any]], NDArray[Any]]
     act: Callable[[NDArray[Any], NDArray[Any]], Any]
 
 
-class _Calls(NamedTuple):
+@record(frozen=True, eq=False)
+class _Calls:
     """The public methods of one runner, and what makes them refuse."""
 
     call: Callable[[NDArray[Any]], NDArray[Any]]
@@ -56,7 +62,7 @@ class NativeRunner(BaseRunner):
     backend = "native"
     _close: Callable[[], None]
 
-    def __new__(cls, policy: Policy, library: Library) -> "NativeRunner":
+    def __new__(cls, policy: Policy, library: Library) -> NativeRunner:
         """A class of its own for every runner: ``__call__`` is looked up there, and a plain
         function there costs 60 ns less than a method that reads its instance.
         """
@@ -86,22 +92,26 @@ class NativeRunner(BaseRunner):
         self._close()
 
     def _act(self, rows: NDArray[np.float32], action: NDArray[Any]) -> NDArray[np.uint8]:
-        found = np.zeros(action.shape, self._c_kind)
+        # The C of a continuous policy writes what the caller wants, and in mode ``hold`` nothing.
+        found = action if action.dtype == self._c_kind else np.zeros(action.shape, self._c_kind)
         status = np.zeros(len(rows), np.uint8)
         self._opened().act_batch(rows.ctypes.data, found.ctypes.data, status.ctypes.data, len(rows))
-        self._write(found, status, action)
-        return status
+        return status if found is action else self._write(found, status, action)
 
     def _outputs(self, rows: NDArray[np.float32]) -> NDArray[Any]:
         outputs = np.empty((len(rows), self.policy.layers[-1].width), np.float32)
-        compute = self._opened().outputs
-        for row, answer in zip(rows, outputs, strict=True):
-            compute(row.tobytes(), ctypes.c_void_p(answer.ctypes.data))
+        compute, width = self._opened().outputs, outputs.strides[0]
+        first, answer = rows.ctypes.data, outputs.ctypes.data
+        for row in range(len(rows)):
+            compute(
+                ctypes.c_void_p(first + row * rows.strides[0]),
+                ctypes.c_void_p(answer + row * width),
+            )
         return outputs
 
     def _opened(self) -> Library:
         if self._library is None:
-            raise BackendUnavailable("this runner is closed: load the bundle again")
+            raise errors.BackendUnavailable("this runner is closed: load the bundle again")
         return self._library
 
 
@@ -245,4 +255,4 @@ class _Actions(dict[int, Any]):
 
 
 def _refuse(observation: bytes, action: Any) -> int:
-    raise BackendUnavailable("this runner is closed: load the bundle again")
+    raise errors.BackendUnavailable("this runner is closed: load the bundle again")

@@ -1,17 +1,17 @@
-"""The one protocol every backend follows: raw observation in, environment action out.
+"""What the backends share, so that each is only its computation.
 
-`BaseRunner` is what the backends share, so that each is only its computation: it checks shapes,
-raises where the guard says that nothing is computed, and is the context manager.
+`BaseRunner` checks shapes, raises where the guard says that nothing is computed, and is the context
+manager. The protocol that it follows, `Runner`, can be imported from here too.
 """
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dspctl.runtime.policy import Policy
+from dspctl.runtime.policy.checks import somewhere
 from dspctl.runtime.policy.observations import (
     check_action,
     check_observation,
@@ -19,75 +19,26 @@ from dspctl.runtime.policy.observations import (
     invalid_observation,
 )
 
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from numpy.typing import NDArray
+
+    from dspctl.runtime.backends.protocol import Runner
+    from dspctl.runtime.policy import Policy
+
+__all__ = ["BaseRunner", "Runner"]
+
 Self = TypeVar("Self", bound="BaseRunner")
 
 
-@runtime_checkable
-class Runner(Protocol):
-    """A policy ready to act. Also a context manager; ``close`` frees what it holds.
+def __getattr__(name: str) -> Any:
+    """`Runner`, loaded on first use: to run a policy nobody has to look at a protocol (PEP 562)."""
+    if name == "Runner":
+        from dspctl.runtime.backends.protocol import Runner
 
-    Attributes:
-        backend: the backend's name, as ``load`` takes it.
-        policy: what is being run.
-        why: why ``load`` chose this backend, or empty.
-    """
-
-    backend: str
-    policy: Policy
-    why: str
-
-    def __call__(self, observation: NDArray[Any]) -> NDArray[Any]:
-        """Act, or raise where there is nothing to act on.
-
-        Args:
-            observation: float [obs_dim] or [batch, obs_dim], raw.
-
-        Returns:
-            int64 [] or [batch] for a discrete policy, else float32 [action_dim] or
-            [batch, action_dim].
-
-        Raises:
-            ObservationShape: the last dimension is not obs_dim, or the dtype is not a float.
-            ObservationInvalid: in the modes ``flag`` and ``hold``, an observation that breaks the
-                guard's rule. ``zero`` and ``clamp`` act on the repaired one.
-        """
-        ...
-
-    def act(self, observation: NDArray[Any], action: NDArray[Any]) -> Any:
-        """Write the action into the caller's buffer, whatever the values of the observation.
-
-        Args:
-            observation: float [obs_dim] or [batch, obs_dim], raw.
-            action: C-ordered int64 [1] or float32 [action_dim]; for a batch int64 [batch] or
-                float32 [batch, action_dim]. An invalid observation puts the safe action there
-                (``flag``), leaves it as it is (``hold``), or is repaired (``zero``, ``clamp``).
-
-        Returns:
-            The status, bits of `dspctl.runtime.policy.guard`: an int, or uint8 [batch].
-
-        Raises:
-            ObservationShape: the observation or the buffer has another shape or type.
-        """
-        ...
-
-    def outputs(self, observation: NDArray[Any]) -> NDArray[Any]:
-        """Network outputs (logits or means) of the repaired observation, finite; never raises for
-        values. Same leading shape as *observation*.
-        """
-        ...
-
-    def close(self) -> None:
-        """Free what the backend holds; the runner cannot be used afterwards."""
-        ...
-
-    def __enter__(self) -> "Runner": ...
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+        return Runner
+    raise AttributeError(f"module 'dspctl.runtime.backends.runner' has no attribute {name!r}")
 
 
 class BaseRunner(ABC):
@@ -125,7 +76,7 @@ class BaseRunner(ABC):
         """Act, or raise; see `Runner`."""
         rows = self._rows(observation)
         action = np.empty((len(rows), *self._width), self._kind)
-        if np.count_nonzero(self._act(rows, action)) and self._raises:
+        if somewhere(self._act(rows, action)) and self._raises:
             raise invalid_observation(observation, self.policy)
         answer: NDArray[Any] = action if observation.ndim == 2 else action[0]
         return answer
@@ -170,7 +121,7 @@ class BaseRunner(ABC):
         self, found: NDArray[Any], status: NDArray[np.uint8], action: NDArray[Any]
     ) -> NDArray[np.uint8]:
         """Copy a backend's answers into the caller's buffer; where they are held, leave it."""
-        if self._holds and np.count_nonzero(status):
+        if self._holds and somewhere(status):
             valid = status == 0
             action[valid] = found[valid]
         else:

@@ -4,11 +4,13 @@ What could not run on the exporting machine is listed too, with the reason: a re
 nobody has checked yet.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from dspctl.runtime.bundle.manifest import canonical_json
+from dspctl.runtime.records import field, record
 from dspctl.runtime.strict_json import Fields, fields_from_json
 
 PARITY = "parity.json"
@@ -17,7 +19,7 @@ Ran = Literal["here", "emulated", "not run"]
 RAN: tuple[str, ...] = get_args(Ran)
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Artefact:
     """One artefact and what comparing it with the reference gave.
 
@@ -46,7 +48,7 @@ class Artefact:
         }
 
     @staticmethod
-    def from_json(value: Any) -> "Artefact":
+    def from_json(value: Any) -> Artefact:
         """The inverse of `to_json`. Raises ValueError on anything else."""
         fields = Fields(value, f"{PARITY}: an artefact")
         name, ran, note = fields.text("artefact"), fields.text("ran"), fields.text("note")

@@ -5,20 +5,22 @@ one changed space, is found. ``bundle.schema.json`` beside this module describes
 programs in other languages.
 """
 
-import hashlib
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from dspctl.errors import BundleFormat, BundleTampered
 from dspctl.runtime.bundle.specs import (
     ActionSpecification,
     ObservationSpecification,
     action_from_json,
     observation_from_json,
 )
+from dspctl.runtime.digest import sha256, sha256_of_parts
+from dspctl.runtime.on_demand import errors
+from dspctl.runtime.records import record
 from dspctl.runtime.strict_json import Fields, value_from_json
 
 SCHEMA = 2
@@ -39,7 +41,7 @@ _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class FileEntry:
     """What the manifest says of one file.
 
@@ -54,7 +56,7 @@ class FileEntry:
     executable: bool = False
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Build:
     """How the native code under ``native/TARGET/`` was made, and what may run it.
 
@@ -80,7 +82,7 @@ class Build:
         }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Manifest:
     """What a bundle is and what it consists of.
 
@@ -157,7 +159,24 @@ def created_from_lineage(lineage: Mapping[str, Any]) -> str | None:
 
 def canonical_json(value: dict[str, Any]) -> bytes:
     """JSON in the one form that bundles use."""
-    return (json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+    return b"".join(_canonical_parts(value))
+
+
+def _canonical_parts(value: dict[str, Any]) -> Iterator[bytes]:
+    """`canonical_json` piece by piece: to compare with it, nobody has to hold it."""
+    encoder = json.JSONEncoder(indent=2, sort_keys=True, allow_nan=False)
+    for part in encoder.iterencode(value):
+        yield part.encode()
+    yield b"\n"
+
+
+def _is_made_of(data: bytes, parts: Iterable[bytes]) -> bool:
+    at = 0
+    for part in parts:
+        if not data.startswith(part, at):
+            return False
+        at += len(part)
+    return at == len(data)
 
 
 def bytes_from_manifest(manifest: Manifest) -> bytes:
@@ -167,7 +186,7 @@ def bytes_from_manifest(manifest: Manifest) -> bytes:
         ValueError: it would not be read again: a name, version or number of files out of bounds.
     """
     value = manifest.to_json()
-    digest = hashlib.sha256(canonical_json(value)).hexdigest()
+    digest = sha256(canonical_json(value))
     data = canonical_json({**value, _DIGEST: digest})
     manifest_from_bytes(data)
     return data
@@ -185,16 +204,16 @@ def manifest_from_bytes(data: bytes) -> Manifest:
     fields = Fields(value, MANIFEST)
     schema = fields.integer("schema")
     if schema != SCHEMA:
-        raise BundleFormat(
+        raise errors.BundleFormat(
             f"bundle schema {schema}, but this dspctl reads {SCHEMA}: install the dspctl that "
             "wrote it, or export again"
         )
     digest = fields.text(_DIGEST)
-    value = {key: entry for key, entry in value.items() if key != _DIGEST}
-    if hashlib.sha256(canonical_json(value)).hexdigest() != digest or data != canonical_json(
-        {**value, _DIGEST: digest}
+    bare = {key: entry for key, entry in value.items() if key != _DIGEST}
+    if sha256_of_parts(_canonical_parts(bare)) != digest or not _is_made_of(
+        data, _canonical_parts(value)
     ):
-        raise BundleTampered(
+        raise errors.BundleTampered(
             f"{MANIFEST} is not the one that was exported: copy the bundle again, and do not use "
             "it before it verifies"
         )

@@ -5,19 +5,23 @@ units, ranges and the rate in one readable place. They are derived from the poli
 and the rate, which no environment declares, are added.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dspctl.runtime.policy import Policy
 from dspctl.runtime.policy.guard import NO_BOUND, ON_INVALID
+from dspctl.runtime.records import record
 from dspctl.runtime.strict_json import Fields
+
+if TYPE_CHECKING:
+    from dspctl.runtime.policy import Policy
 
 _LONGEST_NAME = 200
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Feature:
     """One entry of the observation, or of the action.
 
@@ -38,7 +42,7 @@ class Feature:
         return {"name": self.name, "unit": self.unit, "low": self.low, "high": self.high}
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ObservationSpecification:
     """The observation, raw: before any normalisation.
 
@@ -65,7 +69,7 @@ class ObservationSpecification:
         }
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class ActionSpecification:
     """The action, as the environment takes it.
 
@@ -105,7 +109,7 @@ def observation_specification(
         features=tuple(
             Feature(name, unit, _bound(low), _bound(high))
             for name, unit, low, high in zip(
-                names, units or (None,) * size, guard.low, guard.high, strict=True
+                names, units or (None,) * size, guard.low.tolist(), guard.high.tolist(), strict=True
             )
         ),
         inputs=tuple(policy.inputs.tolist()),
@@ -124,7 +128,7 @@ def action_specification(policy: Policy) -> ActionSpecification:
     else:
         components = tuple(
             Feature(None, None, _bound(low), _bound(high))
-            for low, high in zip(rule.low, rule.high, strict=True)
+            for low, high in zip(rule.low.tolist(), rule.high.tolist(), strict=True)
         )
     return ActionSpecification(rule.kind, components, tuple(safe))
 
@@ -191,8 +195,8 @@ def _expect(fields: Fields, key: str, wanted: str) -> None:
         raise ValueError(f"'{key}' is not {wanted!r}")
 
 
-def _bound(value: np.floating[Any]) -> float | None:
-    """A bound as the shortest number that means the same float32; None where there is none."""
-    if not np.isfinite(value) or abs(float(value)) >= NO_BOUND:
+def _bound(value: float) -> float | None:
+    """A float32 bound as the shortest number that means the same; None where there is none."""
+    if not -NO_BOUND < value < NO_BOUND:
         return None
     return float(str(np.float32(value)))

@@ -14,14 +14,14 @@ The evaluation order, which every backend reproduces::
 The file format is in :mod:`dspctl.runtime.policy.file` and ``docs/policy-format.md``.
 """
 
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
+
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dspctl.errors import ObservationShape, PolicyFormat, PolicyShape
+from dspctl.runtime.on_demand import errors
 from dspctl.runtime.policy.guard import Guard, default_guard, why_unsafe
 from dspctl.runtime.policy.parts import (
     ACTION_KINDS,
@@ -29,11 +29,16 @@ from dspctl.runtime.policy.parts import (
     ActionKind,
     ActionRule,
     Activation,
-    FloatArray,
     Layer,
     Normalizer,
     ObservationSpec,
 )
+from dspctl.runtime.records import field, record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dspctl.runtime.policy.parts import FloatArray
 
 __all__ = [
     "ACTION_KINDS",
@@ -42,7 +47,6 @@ __all__ = [
     "ActionRule",
     "Activation",
     "Counts",
-    "FloatArray",
     "Guard",
     "Layer",
     "Normalizer",
@@ -55,7 +59,7 @@ __all__ = [
 _MADE_FROM_THE_OTHERS: Any = None
 
 
-@dataclass(frozen=True)
+@record(frozen=True)
 class Counts:
     """Size of a network's hidden part, counted as the DSP paper does.
 
@@ -79,7 +83,7 @@ class Counts:
         return sum(self.units)
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Policy:
     """A network with everything around it: observation in, action out.
 
@@ -105,57 +109,56 @@ class Policy:
 
     def __post_init__(self) -> None:
         if not self.layers:
-            raise PolicyShape("a policy needs at least one layer: export the policy again")
+            raise errors.PolicyShape("a policy needs at least one layer: export the policy again")
         if self.inputs.ndim != 1 or self.inputs.size == 0:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 "a policy must read at least one observation feature: export the policy again"
             )
-        if (
-            (np.diff(self.inputs) <= 0).any()
-            or self.inputs[0] < 0
-            or self.inputs[-1] >= self.observation.size
-        ):
-            raise PolicyShape(
+        read = self.inputs.tolist()
+        if sorted(set(read)) != read or read[0] < 0 or read[-1] >= self.observation.size:
+            raise errors.PolicyShape(
                 f"inputs must be ascending feature indices below {self.observation.size}: "
                 "export the policy again"
             )
         width = self.inputs.size
         if self.normalizer is not None and self.normalizer.mean.size != width:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"normaliser of {self.normalizer.mean.size} features for {width} inputs: "
                 "export the policy again"
             )
         for index, layer in enumerate(self.layers):
             if layer.fan_in != width:
-                raise PolicyShape(
+                raise errors.PolicyShape(
                     f"layer {index} reads {layer.fan_in} values but is given {width}: "
                     "the file is damaged or was edited, export the policy again"
                 )
             width = layer.width
         last = self.layers[-1]
         if last.activation != "identity" or last.mask is not None:
-            raise PolicyFormat(
+            raise errors.PolicyFormat(
                 "the output layer must be linear and unmasked: export the policy again"
             )
         if not self.action.discrete and self.action.low.size != width:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"{width} outputs for {self.action.low.size} action bounds: export the policy again"
             )
         if self.action.discrete and self.action.start + width > 2**31:
-            raise PolicyFormat(
+            raise errors.PolicyFormat(
                 f"the last discrete action {self.action.start + width - 1} does not fit int32"
             )
         if self.guard is _MADE_FROM_THE_OTHERS:
             guard = default_guard(self.observation.size, self.action)
             object.__setattr__(self, "guard", guard)  # as dataclasses do in a frozen class
         if self.guard.low.size != self.observation.size:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"a guard of {self.guard.low.size} features for observations of "
                 f"{self.observation.size}: export the policy again"
             )
         reason = why_unsafe(self.guard.safe_action, self.action, width)
         if reason is not None:
-            raise PolicyFormat(f"the safe action cannot be used, {reason}: export the policy again")
+            raise errors.PolicyFormat(
+                f"the safe action cannot be used, {reason}: export the policy again"
+            )
 
     @property
     def hidden(self) -> tuple[Layer, ...]:
@@ -196,7 +199,7 @@ class Policy:
         """
         dtype = observation.dtype
         if dtype.kind != "f" or observation.shape[-1:] != (self.observation.size,):
-            raise ObservationShape(
+            raise errors.ObservationShape(
                 f"this policy reads floating-point observations of {self.observation.size} "
                 f"features, not {dtype} {list(observation.shape)}"
             )
@@ -222,8 +225,10 @@ class Policy:
         """
         return self.action.apply(self.outputs(observation))
 
-    def astype(self, dtype: type[np.floating[Any]]) -> "Policy":
+    def astype(self, dtype: type[np.floating[Any]]) -> Policy:
         """The same policy with its layers held in *dtype*, so that running it converts nothing."""
+        from dataclasses import replace  # not needed to run a policy, and 80 KB
+
         return replace(
             self,
             layers=tuple(
@@ -236,6 +241,8 @@ class Policy:
             ),
         )
 
-    def with_lineage(self, **entries: Any) -> "Policy":
+    def with_lineage(self, **entries: Any) -> Policy:
         """The same policy with *entries* added to its lineage."""
+        from dataclasses import replace
+
         return replace(self, lineage={**self.lineage, **entries})

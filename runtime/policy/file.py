@@ -1,28 +1,17 @@
-"""Reading and writing a policy file: one safetensors file, tensors plus JSON metadata.
+"""A policy file: one safetensors file, tensors plus JSON metadata. Read here, written in `writing`.
 
-No other module knows the keys. Never pickle: opening a policy runs no code from it. The format is
+No third module knows the keys. Never pickle: opening a policy runs no code from it. The format is
 described in ``docs/policy-format.md``.
 """
 
-import json
-from pathlib import Path
-from typing import Any, cast
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
-from safetensors.numpy import save as bytes_from_tensors
 
-from dspctl.errors import (
-    DspctlError,
-    PolicyFormat,
-    PolicyNotFinite,
-    PolicyNotFound,
-    PolicyShape,
-    PolicyTruncated,
-)
-from dspctl.runtime.files import check_output, write_bytes
+from dspctl.runtime.on_demand import errors
 from dspctl.runtime.policy import (
     ACTION_KINDS,
     ActionKind,
@@ -34,80 +23,44 @@ from dspctl.runtime.policy import (
     Policy,
 )
 from dspctl.runtime.policy.guard import Guard, OnInvalid
-from dspctl.runtime.strict_json import Fields, fields_from_json, value_from_json
+from dspctl.runtime.strict_json import Fields, fields_from_json
+from dspctl.runtime.tensors import (
+    HeaderProblem,
+    NotSafetensors,
+    UnusualType,
+    tensors_from_bytes,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from dspctl.runtime.policy.writing import bytes_from_policy, save_policy
+
+__all__ = [
+    "SCHEMA",
+    "SUFFIX",
+    "bytes_from_policy",
+    "load_policy",
+    "policy_from_bytes",
+    "save_policy",
+]
 
 SCHEMA = 1
 SUFFIX = ".safetensors"
-_KEY = "dspctl.policy"
-# Policies are kilobytes. The limits keep a wrong path (a disk image, a language model) from being
+KEY = "dspctl.policy"
+"""The metadata's one entry."""
+# Policies are kilobytes. The limit keeps a wrong path (a disk image, a language model) from being
 # read into memory before it is refused.
-_HEADER_LIMIT_BYTES = 1 << 20
 _FILE_LIMIT_BYTES = 1 << 30
 
 
-def save_policy(policy: Policy, path: Path, *, force: bool = False) -> Path:
-    """Write *policy* to *path* atomically; the same policy gives the same bytes.
-
-    Weights are stored as float32.
-
-    Raises:
-        OutputExists: *path* exists and ``force`` is False.
-        WriteFailed: the file could not be written; an old one is intact.
-        PolicyProblem: the policy could not be loaded again; nothing was written.
-    """
-    check_output(path, force=force)
-    write_bytes(path, bytes_from_policy(policy))
-    return path
-
-
-def bytes_from_policy(policy: Policy) -> bytes:
-    """The policy file's exact bytes, proved to be readable.
-
-    Raises:
-        PolicyNotFinite: a weight is too large for float32.
-        PolicyFormat: the lineage holds something that JSON cannot, or is too large.
-    """
-    tensors: dict[str, NDArray[Any]] = {
-        "observation.low": _float32(policy.observation.low),
-        "observation.high": _float32(policy.observation.high),
-        "inputs": policy.inputs.astype(np.int64),
-        "guard.low": _float32(policy.guard.low),
-        "guard.high": _float32(policy.guard.high),
-        "guard.safe_action": np.ascontiguousarray(policy.guard.safe_action),
-    }
-    if policy.normalizer is not None:
-        tensors["normalizer.mean"] = _float32(policy.normalizer.mean)
-        tensors["normalizer.scale"] = _float32(policy.normalizer.scale)
-    if not policy.action.discrete:
-        tensors["action.low"] = _float32(policy.action.low)
-        tensors["action.high"] = _float32(policy.action.high)
-    for index, layer in enumerate(policy.layers):
-        tensors[f"layers.{index}.weight"] = _float32(layer.weight)
-        if layer.bias is not None:
-            tensors[f"layers.{index}.bias"] = _float32(layer.bias)
-        if layer.mask is not None:
-            tensors[f"layers.{index}.mask"] = layer.mask.astype(np.uint8)
-    clip = None if policy.normalizer is None else policy.normalizer.clip
-    meta = {
-        "schema": SCHEMA,
-        "environment": policy.environment,
-        "observation_names": list(policy.observation.names),
-        "activations": [layer.activation for layer in policy.layers],
-        "normalizer_clip": None if clip is None else float(clip),
-        "action": {"kind": policy.action.kind, "start": int(policy.action.start)},
-        "on_invalid": policy.guard.on_invalid,
-        "lineage": policy.lineage,
-    }
-    try:
-        text = json.dumps(meta, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise PolicyFormat(
-            f"the policy's lineage cannot be stored ({error}): keep only text, numbers, lists and "
-            "objects in it"
-        ) from error
-    data = bytes_from_tensors(tensors, metadata={_KEY: text})
-    policy_from_bytes(data, name="the new policy file")
-    return data
+def __getattr__(name: str) -> Any:
+    """What writes a policy, loaded on first use: a vehicle only reads (PEP 562)."""
+    if name in ("bytes_from_policy", "save_policy"):
+        return getattr(import_module("dspctl.runtime.policy.writing"), name)
+    raise AttributeError(f"module 'dspctl.runtime.policy.file' has no attribute {name!r}")
 
 
 def load_policy(path: Path) -> Policy:
@@ -123,14 +76,16 @@ def load_policy(path: Path) -> Policy:
     """
     try:
         if not path.is_file():
-            raise PolicyNotFound(
+            raise errors.PolicyNotFound(
                 f"there is no policy file at {path}: write one with  dspctl compact RUN -o {path}"
             )
         if path.stat().st_size > _FILE_LIMIT_BYTES:
-            raise PolicyFormat(f"{path} is larger than any policy: give the path of a policy file")
+            raise errors.PolicyFormat(
+                f"{path} is larger than any policy: give the path of a policy file"
+            )
         data = path.read_bytes()
     except OSError as error:
-        raise PolicyNotFound(
+        raise errors.PolicyNotFound(
             f"{path} cannot be read ({error.strerror or error}): check its permissions"
         ) from error
     return policy_from_bytes(data, name=str(path))
@@ -141,60 +96,43 @@ def policy_from_bytes(data: bytes, *, name: str) -> Policy:
     try:
         tensors, meta = _split(data)
         return _assemble(meta, tensors)
-    except DspctlError as error:
+    except errors.DspctlError as error:
         raise type(error)(f"{name}: {error}") from error
     except ValueError as error:
-        raise PolicyFormat(f"{name}: {error}: export the policy again") from error
-
-
-def _float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """C-ordered float32: safetensors would write a transposed view scrambled."""
-    with np.errstate(over="ignore"):
-        stored = np.ascontiguousarray(values, np.float32)
-    if (np.isfinite(values) & ~np.isfinite(stored)).any():
-        raise PolicyNotFinite(
-            f"a value of {np.abs(values).max():.3g} does not fit float32: the training run "
-            "diverged, train again"
-        )
-    return stored
+        raise errors.PolicyFormat(f"{name}: {error}: export the policy again") from error
 
 
 def _split(data: bytes) -> tuple[dict[str, NDArray[Any]], Fields]:
     """The tensors, and the fields of our metadata."""
-    size = int.from_bytes(data[:8], "little")
-    if len(data) < 8 or (size <= _HEADER_LIMIT_BYTES and len(data) < 8 + size):
-        raise PolicyTruncated(
-            "the file is cut off: copy it again, or write it again with  dspctl compact"
-        )
-    if size > _HEADER_LIMIT_BYTES:
-        raise PolicyFormat("this is not a policy file: give the path of a policy file")
-    header = value_from_json(data[8 : 8 + size], "the header")
     try:
-        tensors = tensors_from_bytes(data)
-    except SafetensorError as error:
-        raise PolicyTruncated(
+        tensors, metadata = tensors_from_bytes(data)
+    except NotSafetensors as error:
+        raise errors.PolicyTruncated(
             f"this is not a whole policy file ({error}): copy it again, or write it again with  "
             "dspctl compact"
         ) from error
-    except KeyError as error:  # a tensor type that NumPy lacks
-        raise PolicyShape(
+    except HeaderProblem as error:
+        raise errors.PolicyFormat(
+            f"this is not a policy file ({error}): give the path of a policy file"
+        ) from error
+    except UnusualType as error:
+        raise errors.PolicyShape(
             f"a tensor has the type {error}, which policies do not use: export the policy again"
         ) from error
-    metadata = header.get("__metadata__") or {}
-    if _KEY not in metadata:
-        raise PolicyFormat(
-            f"a safetensors file but not a dspctl policy (no '{_KEY}'): give the path of a file "
+    if KEY not in metadata:
+        raise errors.PolicyFormat(
+            f"a safetensors file but not a dspctl policy (no '{KEY}'): give the path of a file "
             "that dspctl wrote"
         )
     if len(metadata) > 1:
-        raise ValueError(f"the header has unknown metadata {sorted(set(metadata) - {_KEY})}")
-    return tensors, fields_from_json(metadata[_KEY], "the metadata")
+        raise ValueError(f"the header has unknown metadata {sorted(set(metadata) - {KEY})}")
+    return tensors, fields_from_json(metadata[KEY], "the metadata")
 
 
 def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
     schema = meta.integer("schema")
     if schema != SCHEMA:
-        raise PolicyFormat(
+        raise errors.PolicyFormat(
             f"policy schema {schema}, but this dspctl reads {SCHEMA}: install the dspctl that "
             "wrote it, or export the policy again"
         )
@@ -202,10 +140,10 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
 
     def take(key: str, dtype: type[np.generic]) -> NDArray[Any]:
         if key not in left:
-            raise PolicyShape(f"the tensor '{key}' is missing: export the policy again")
+            raise errors.PolicyShape(f"the tensor '{key}' is missing: export the policy again")
         tensor = left.pop(key)
         if tensor.dtype != dtype:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"tensor '{key}' is {tensor.dtype}, not {dtype.__name__}: export the policy again"
             )
         return tensor
@@ -260,11 +198,11 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
     )
     meta.finish()
     if left:
-        raise PolicyShape(f"unexpected tensors {sorted(left)}: export the policy again")
+        raise errors.PolicyShape(f"unexpected tensors {sorted(left)}: export the policy again")
     return policy
 
 
 def _bools(mask: NDArray[np.uint8], key: str) -> NDArray[np.bool_]:
     if (mask > 1).any():
-        raise PolicyFormat(f"tensor '{key}' must hold 0 and 1 only: export the policy again")
+        raise errors.PolicyFormat(f"tensor '{key}' must hold 0 and 1 only: export the policy again")
     return mask.astype(bool)

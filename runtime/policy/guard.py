@@ -17,14 +17,19 @@ In every mode the status says what was found, so that no repair is silent. An ob
 to float32 before it is looked at: what float32 cannot hold is infinite.
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dspctl.errors import PolicyFormat, PolicyShape
+from dspctl.runtime.on_demand import errors
+from dspctl.runtime.policy.checks import finite, ordered
 from dspctl.runtime.policy.parts import ActionRule
+from dspctl.runtime.records import record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 OnInvalid = Literal["flag", "hold", "zero", "clamp"]
 ON_INVALID: tuple[OnInvalid, ...] = get_args(OnInvalid)
@@ -41,7 +46,7 @@ NO_BOUND = 1e30
 """A bound beyond this is none; some environments declare the largest float32."""
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Guard:
     """The rule for invalid observations.
 
@@ -60,24 +65,25 @@ class Guard:
 
     def __post_init__(self) -> None:
         if self.on_invalid not in ON_INVALID:
-            raise PolicyFormat(
+            raise errors.PolicyFormat(
                 f"on-invalid mode {self.on_invalid!r} is not one of {', '.join(ON_INVALID)}"
             )
         if self.low.ndim != 1 or self.low.shape != self.high.shape:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"the guard's range must be two equal vectors, not {self.low.shape} and "
                 f"{self.high.shape}: export the policy again"
             )
         if self.low.dtype != np.float32 or self.high.dtype != np.float32:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"the guard's range must be float32, not {self.low.dtype} and {self.high.dtype}: "
                 "export the policy again"
             )
-        finite = np.isfinite(self.low).all() and np.isfinite(self.high).all()
-        if not finite or (self.low > self.high).any():
-            raise PolicyFormat("the guard's range is not finite or crossed: export again")
-        if self.safe_action.ndim != 1 or not np.isfinite(self.safe_action).all():
-            raise PolicyFormat("the safe action must be a vector of finite numbers: export again")
+        if not (finite(self.low) and finite(self.high) and ordered(self.low, self.high)):
+            raise errors.PolicyFormat("the guard's range is not finite or crossed: export again")
+        if self.safe_action.ndim != 1 or not finite(self.safe_action):
+            raise errors.PolicyFormat(
+                "the safe action must be a vector of finite numbers: export again"
+            )
 
     @property
     def fill(self) -> NDArray[np.float32]:
@@ -153,14 +159,15 @@ def why_unsafe(safe_action: NDArray[Any], action: ActionRule, outputs: int) -> s
         first, last = action.start, action.start + outputs - 1
         if safe_action.dtype != np.int64 or safe_action.shape != (1,):
             return f"it must be one integer from {first} to {last}"
-        if not first <= int(safe_action[0]) <= last:
-            return f"{int(safe_action[0])} is not one of the actions {first} to {last}"
+        (value,) = safe_action.tolist()
+        if not first <= value <= last:
+            return f"{value} is not one of the actions {first} to {last}"
         return None
     low, high = action.low, action.high
     if safe_action.dtype != np.float32 or safe_action.shape != low.shape:
         return f"it must be {low.size} numbers"
-    inside = (safe_action >= low) & (safe_action <= high)  # False for NaN
-    if not inside.all():
+    if not (ordered(low, safe_action) and ordered(safe_action, high)):
+        inside = (safe_action >= low) & (safe_action <= high)  # False for NaN
         worst = int(inside.argmin())
         return (
             f"its element {worst}, {safe_action[worst]:g}, is outside the action bounds "

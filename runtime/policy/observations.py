@@ -4,13 +4,18 @@ Shape and type are the caller's mistake and always raise. Values are the world's
 with those is for the policy's guard to say.
 """
 
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dspctl.errors import ObservationInvalid, ObservationNotFinite, ObservationShape
-from dspctl.runtime.policy import Policy
+from dspctl.runtime.on_demand import errors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dspctl.runtime.policy import Policy
 
 
 def check_observation(observation: NDArray[Any], policy: Policy) -> None:
@@ -21,17 +26,17 @@ def check_observation(observation: NDArray[Any], policy: Policy) -> None:
     """
     size = policy.observation.size
     if not isinstance(observation, np.ndarray):
-        raise ObservationShape(
+        raise errors.ObservationShape(
             f"observations must be NumPy arrays, not {type(observation).__name__}: "
             "convert with numpy.asarray(observation, 'float32')"
         )
     if observation.ndim not in (1, 2) or observation.shape[-1] != size:
-        raise ObservationShape(
+        raise errors.ObservationShape(
             f"this policy reads observations of shape [{size}] or [batch, {size}], "
             f"not {list(observation.shape)}"
         )
     if observation.dtype.kind != "f":
-        raise ObservationShape(
+        raise errors.ObservationShape(
             f"observations must be floating point, not {observation.dtype}: "
             "convert with .astype('float32')"
         )
@@ -46,14 +51,14 @@ def check_recorded(observations: NDArray[Any], policy: Policy) -> None:
     """
     check_observation(observations, policy)
     if observations.ndim != 2 or len(observations) == 0:
-        raise ObservationShape(
+        raise errors.ObservationShape(
             f"recorded observations must be [n, {policy.observation.size}] with at least one "
             f"row, not {list(observations.shape)}: record an episode, or pass None"
         )
     finite = np.isfinite(float32_from(observations))
     if not finite.all():
         row, feature = np.argwhere(~finite)[0]
-        raise ObservationNotFinite(
+        raise errors.ObservationNotFinite(
             f"{feature_name(int(feature), policy)} of recorded observation {row} is "
             f"{observations[row, feature]:g}, not a finite float32 number: check the sensor or "
             "the environment"
@@ -87,7 +92,7 @@ def check_action(action: NDArray[Any], rows: int | None, policy: Policy) -> None
             if isinstance(action, np.ndarray)
             else type(action).__name__
         )
-        raise ObservationShape(
+        raise errors.ObservationShape(
             f"actions are written to a contiguous {kind.__name__} array of shape {list(shape)}, "
             f"not to {found}: create it with numpy.zeros({shape}, '{kind.__name__}')"
         )
@@ -101,7 +106,7 @@ def float32_from(observation: NDArray[Any]) -> NDArray[np.float32]:
         return np.ascontiguousarray(observation, np.float32)
 
 
-def invalid_observation(observation: NDArray[Any], policy: Policy) -> ObservationInvalid:
+def invalid_observation(observation: NDArray[Any], policy: Policy) -> errors.ObservationInvalid:
     """The error for an observation, or a batch of which a row, breaks the guard's rule.
 
     Args:
@@ -113,14 +118,14 @@ def invalid_observation(observation: NDArray[Any], policy: Policy) -> Observatio
     x = rows[:, read]
     outside = np.argwhere(~((x >= guard.low[read]) & (x <= guard.high[read])))
     if not len(outside):
-        return ObservationInvalid(
+        return errors.ObservationInvalid(
             "the backend takes this observation for invalid, which the policy's guard does not: "
             "its artefact was not made from this policy, export it again"
         )
     row, column = outside[0]
     feature = int(read[column])
     of = "" if observation.ndim == 1 else f" of row {row}"
-    return ObservationInvalid(
+    return errors.ObservationInvalid(
         f"{feature_name(feature, policy)}{of} is {x[row, column]:g}, which is not in its range "
         f"from {guard.low[feature]:g} to {guard.high[feature]:g}: no action was computed; check "
         "the sensor, or use runner.act, which answers with a status"

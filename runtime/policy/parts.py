@@ -3,14 +3,22 @@
 Everything here is re-exported by :mod:`dspctl.runtime.policy`, which puts the parts together.
 """
 
-from dataclasses import dataclass, field, replace
+from __future__ import annotations
+
+import math
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dspctl.errors import PolicyFormat, PolicyNotFinite, PolicyShape, UnknownActivation
+from dspctl.runtime.on_demand import errors
+from dspctl.runtime.policy.checks import finite, ordered
+from dspctl.runtime.records import field, record
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.floating[Any]]
 
 Activation = Literal["tanh", "relu", "identity"]
 ActionKind = Literal["argmax", "clip", "clip_unscale", "tanh_unscale"]
@@ -18,10 +26,8 @@ ActionKind = Literal["argmax", "clip", "clip_unscale", "tanh_unscale"]
 ACTIVATIONS: tuple[str, ...] = get_args(Activation)
 ACTION_KINDS: tuple[str, ...] = get_args(ActionKind)
 
-FloatArray = NDArray[np.floating[Any]]
 
-
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class ObservationSpec:
     """What the environment hands over: a flat vector.
 
@@ -37,19 +43,21 @@ class ObservationSpec:
 
     def __post_init__(self) -> None:
         if self.low.ndim != 1 or self.low.shape != self.high.shape or self.low.size == 0:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"observation bounds must be two equal non-empty vectors, not "
                 f"{self.low.shape} and {self.high.shape}: export the policy again"
             )
-        if np.isnan(self.low).any() or np.isnan(self.high).any() or (self.low > self.high).any():
-            raise PolicyFormat("observation bounds are NaN or crossed: export the policy again")
-        if np.isposinf(self.low).any() or np.isneginf(self.high).any():
-            raise PolicyFormat(
+        if not ordered(self.low, self.high):
+            raise errors.PolicyFormat(
+                "observation bounds are NaN or crossed: export the policy again"
+            )
+        if math.inf in self.low.tolist() or -math.inf in self.high.tolist():
+            raise errors.PolicyFormat(
                 "an observation bound leaves no finite value: use -inf as the lower and +inf as "
                 "the upper bound of an unbounded feature"
             )
         if self.names and len(self.names) != self.low.size:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"{len(self.names)} observation names for {self.low.size} features: "
                 "name every feature or none"
             )
@@ -60,7 +68,7 @@ class ObservationSpec:
         return int(self.low.size)
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Normalizer:
     """``clip((x - mean) * scale, -clip, clip)`` over the inputs that the network reads.
 
@@ -76,16 +84,16 @@ class Normalizer:
 
     def __post_init__(self) -> None:
         if self.mean.ndim != 1 or self.mean.shape != self.scale.shape:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"normaliser mean and scale must be two vectors of equal length, not "
                 f"{self.mean.shape} and {self.scale.shape}: export the policy again"
             )
-        if not (np.isfinite(self.mean).all() and np.isfinite(self.scale).all()):
-            raise PolicyNotFinite(
+        if not (finite(self.mean) and finite(self.scale)):
+            raise errors.PolicyNotFinite(
                 "the normaliser holds a NaN or infinity: the training run diverged, train again"
             )
-        if self.clip is not None and not (np.isfinite(self.clip) and self.clip > 0):
-            raise PolicyFormat(
+        if self.clip is not None and not 0 < self.clip < math.inf:
+            raise errors.PolicyFormat(
                 f"normaliser clip must be a positive number, not {self.clip}: "
                 "use None for no clipping"
             )
@@ -96,7 +104,7 @@ class Normalizer:
         return y if self.clip is None else np.clip(y, -self.clip, self.clip)
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Layer:
     """One fully connected layer: ``activation(weight @ x + bias) * mask``.
 
@@ -114,26 +122,23 @@ class Layer:
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
-            raise UnknownActivation(
+            raise errors.UnknownActivation(
                 f"activation {self.activation!r} is not one of {', '.join(ACTIVATIONS)}: "
                 "train with one of these, every backend runs them"
             )
         if self.weight.ndim != 2 or 0 in self.weight.shape:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"a layer's weight must be [out, in] and not empty, not {self.weight.shape}: "
                 "export the policy again"
             )
         for name, vector in (("bias", self.bias), ("mask", self.mask)):
             if vector is not None and vector.shape != (self.weight.shape[0],):
-                raise PolicyShape(
+                raise errors.PolicyShape(
                     f"a layer's {name} must have {self.weight.shape[0]} entries, "
                     f"not shape {vector.shape}: export the policy again"
                 )
-        finite = np.isfinite(self.weight).all() and (
-            self.bias is None or bool(np.isfinite(self.bias).all())
-        )
-        if not finite:
-            raise PolicyNotFinite(
+        if not (finite(self.weight) and (self.bias is None or finite(self.bias))):
+            raise errors.PolicyNotFinite(
                 "a layer holds a NaN or infinite weight: the training run diverged, train again"
             )
 
@@ -148,7 +153,7 @@ class Layer:
         return int(self.weight.shape[1])
 
     @cached_property
-    def unmasked(self) -> "Layer":
+    def unmasked(self) -> Layer:
         """The same layer with its mask multiplied through (DSP Eq 8), in the same precision.
 
         The rows of removed units are zero, which every activation maps to zero.
@@ -157,7 +162,7 @@ class Layer:
             return self
         weight = np.where(self.mask[:, None], self.weight, 0)
         bias = None if self.bias is None else np.where(self.mask, self.bias, 0)
-        return replace(self, weight=weight, bias=bias, mask=None)
+        return Layer(weight, bias, self.activation)
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -165,7 +170,7 @@ class Layer:
         return np.ones(self.width, bool) if self.mask is None else self.mask
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class ActionRule:
     """How the last layer's outputs become the environment's action.
 
@@ -184,36 +189,38 @@ class ActionRule:
 
     def __post_init__(self) -> None:
         if self.kind not in ACTION_KINDS:
-            raise PolicyFormat(
+            raise errors.PolicyFormat(
                 f"action rule {self.kind!r} is not one of {', '.join(ACTION_KINDS)}: "
                 "this policy needs a newer dspctl"
             )
         if self.low.ndim != 1 or self.low.shape != self.high.shape:
-            raise PolicyShape(
+            raise errors.PolicyShape(
                 f"action bounds must be two vectors of equal length, not {self.low.shape} and "
                 f"{self.high.shape}: export the policy again"
             )
         if self.kind == "argmax":
             if self.low.size:
-                raise PolicyFormat("action rule 'argmax' takes no action bounds: leave them out")
+                raise errors.PolicyFormat(
+                    "action rule 'argmax' takes no action bounds: leave them out"
+                )
             if not -(2**31) <= self.start < 2**31:
-                raise PolicyFormat(f"the first discrete action {self.start} does not fit int32")
+                raise errors.PolicyFormat(
+                    f"the first discrete action {self.start} does not fit int32"
+                )
         else:
             if self.low.size == 0:
-                raise PolicyShape(
+                raise errors.PolicyShape(
                     f"action rule {self.kind!r} needs action bounds: export the policy again"
                 )
-            if (
-                np.isnan(self.low).any()
-                or np.isnan(self.high).any()
-                or (self.low > self.high).any()
-            ):
-                raise PolicyFormat("action bounds are NaN or crossed: export the policy again")
+            if not ordered(self.low, self.high):
+                raise errors.PolicyFormat(
+                    "action bounds are NaN or crossed: export the policy again"
+                )
         if self.kind.endswith("unscale"):
             with np.errstate(over="ignore", invalid="ignore"):
                 spread = np.asarray(self.high, np.float32) - np.asarray(self.low, np.float32)
-            if not np.isfinite(spread).all():
-                raise PolicyFormat(
+            if not finite(spread):
+                raise errors.PolicyFormat(
                     f"action rule {self.kind!r} needs finite action bounds: use 'clip', or wrap "
                     "the environment in one that declares bounds"
                 )

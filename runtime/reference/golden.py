@@ -4,23 +4,30 @@ They travel with the policy. Everything that a device needs to judge itself is i
 compares numbers and computes no tolerance.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
-from safetensors.numpy import save as bytes_from_tensors
 
-from dspctl.runtime.policy import Policy
+from dspctl.runtime.policy.checks import finite
 from dspctl.runtime.policy.guard import NOT_FINITE, OUT_OF_RANGE
-from dspctl.runtime.reference.rounding import TIE, action_bound, rounding_bound
+from dspctl.runtime.records import record
+from dspctl.runtime.tensors import tensors_from_bytes
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dspctl.runtime.policy import Policy
+    from dspctl.runtime.reference.making import bytes_from_golden, golden_from_policy
+
+__all__ = ["GOLDEN", "Golden", "bytes_from_golden", "golden_from_bytes", "golden_from_policy"]
 
 GOLDEN = "golden.safetensors"
 
 
-@dataclass(frozen=True, eq=False)
+@record(frozen=True, eq=False)
 class Golden:
     """Observations with the reference's answers.
 
@@ -49,39 +56,11 @@ class Golden:
     tie_gap: NDArray[np.float64] | None
 
 
-def golden_from_policy(policy: Policy, observations: NDArray[np.float32]) -> Golden:
-    """The reference's answers to *observations*, float32 [n, obs_dim], valid or not."""
-    guard, rule = policy.guard, policy.action
-    status = guard.status(observations, policy.inputs)
-    repaired = guard.repair(observations, policy.inputs)
-    outputs = np.asarray(policy.outputs(repaired.astype(np.float64)), np.float64)
-    kind: type[Any] = np.int64 if rule.discrete else np.float32
-    actions: NDArray[Any] = rule.apply(outputs).astype(kind)
-    bound = rounding_bound(policy, repaired)
-    gap = np.maximum(TIE, 2 * bound[:, 0]) if rule.discrete else None
-    error = None if rule.discrete else action_bound(policy, actions, bound)
-    if not guard.repairs:
-        exact = status != 0
-        for values, instead in ((actions, guard.safe_action), (gap, 0.0), (error, 0.0)):
-            if values is not None:
-                values[exact] = instead
-    return Golden(observations, outputs, actions, status, bound[:, 0], error, gap)
-
-
-def bytes_from_golden(golden: Golden) -> bytes:
-    """The golden vectors' file; the same vectors give the same bytes."""
-    tensors: dict[str, NDArray[Any]] = {
-        "observations": np.ascontiguousarray(golden.observations, np.float32),
-        "outputs": np.ascontiguousarray(golden.outputs, np.float64),
-        "actions": np.ascontiguousarray(golden.actions),
-        "status": np.ascontiguousarray(golden.status, np.uint8),
-        "output_bound": np.ascontiguousarray(golden.output_bound, np.float64),
-    }
-    if golden.action_bound is not None:
-        tensors["action_bound"] = np.ascontiguousarray(golden.action_bound, np.float64)
-    if golden.tie_gap is not None:
-        tensors["tie_gap"] = np.ascontiguousarray(golden.tie_gap, np.float64)
-    return bytes_from_tensors(tensors)
+def __getattr__(name: str) -> Any:
+    """What makes and writes vectors, loaded on first use: a device only reads them (PEP 562)."""
+    if name in ("bytes_from_golden", "golden_from_policy"):
+        return getattr(import_module("dspctl.runtime.reference.making"), name)
+    raise AttributeError(f"module 'dspctl.runtime.reference.golden' has no attribute {name!r}")
 
 
 def golden_from_bytes(data: bytes, policy: Policy) -> Golden:
@@ -91,8 +70,8 @@ def golden_from_bytes(data: bytes, policy: Policy) -> Golden:
         ValueError: not such a file, or tensors that do not fit the policy.
     """
     try:
-        tensors = tensors_from_bytes(data)
-    except (SafetensorError, KeyError) as error:
+        tensors, _ = tensors_from_bytes(data)
+    except ValueError as error:
         raise ValueError(f"{GOLDEN} is not a safetensors file ({error})") from error
     found = {name: (tensor.dtype.name, tensor.shape) for name, tensor in tensors.items()}
     rows = tensors["observations"].shape[:1] if "observations" in tensors else ()
@@ -111,9 +90,9 @@ def golden_from_bytes(data: bytes, policy: Policy) -> Golden:
     if found != wanted or rows == (0,) or not rows:
         raise ValueError(f"{GOLDEN} holds {found}, but this policy needs {wanted}")
     answers = [tensor for name, tensor in tensors.items() if name != "observations"]
-    if not all(np.isfinite(tensor).all() for tensor in answers):
+    if not all(finite(tensor) for tensor in answers):
         raise ValueError(f"{GOLDEN} holds an answer that is NaN or infinite")
-    if (tensors["status"] > NOT_FINITE + OUT_OF_RANGE).any():
+    if max(tensors["status"].tobytes()) > NOT_FINITE + OUT_OF_RANGE:
         raise ValueError(f"{GOLDEN} holds a status that does not exist")
     return Golden(
         observations=tensors["observations"],

@@ -16,7 +16,8 @@ from dspctl.runtime.backends.onnx_runner import OnnxRunner
 from dspctl.runtime.policy import ACTION_KINDS
 from dspctl.runtime.policy.file import bytes_from_policy
 from dspctl.runtime.reference.edges import edge_observations, invalid_observations
-from dspctl.runtime.reference.parity import golden_from_policy, measure_parity
+from dspctl.runtime.reference.golden import golden_from_policy
+from dspctl.runtime.reference.parity import measure_parity
 from tests.runtime.policies import (
     make_policy,
     observations_of,

@@ -125,6 +125,68 @@ def test_flipped_bits_are_refused(bundle: Path) -> None:
     open_bundle(bundle)
 
 
+def nothing(name: str) -> bool:
+    return False
+
+
+def test_what_is_not_held_is_verified_all_the_same(bundle: Path) -> None:
+    """One flipped bit in every file, at its ends and in the middle."""
+    held, unheld = open_bundle(bundle), open_bundle(bundle, hold=nothing)
+    assert dict(unheld.data) == dict(held.data)
+    assert_same_policy(unheld.policy, held.policy)
+    for name, content in held.data.items():
+        for at in {0, len(content) // 2, len(content) - 1}:
+            flipped = bytearray(content)
+            flipped[at] ^= 4
+            (bundle / name).write_bytes(flipped)
+            with pytest.raises(errors.BundleTampered, match=f"{name} is not the file"):
+                open_bundle(bundle, hold=nothing)
+        for other in (content + b"x", content[:-1]):
+            (bundle / name).write_bytes(other)
+            with pytest.raises(errors.BundleTampered, match=f"{name} is not the file"):
+                open_bundle(bundle, hold=nothing)
+        (bundle / name).write_bytes(content)
+    open_bundle(bundle, hold=nothing)
+
+
+def test_what_is_not_held_is_verified_again_when_it_is_read(bundle: Path, tmp_path: Path) -> None:
+    held, unheld = open_bundle(bundle), open_bundle(bundle, hold=nothing)
+    content = (bundle / ONNX).read_bytes()
+    (bundle / ONNX).write_bytes(content[:-1] + b"?")
+    with pytest.raises(errors.BundleTampered, match=ONNX):
+        _ = unheld.onnx
+    (bundle / ONNX).unlink()
+    with pytest.raises(errors.BundleIncomplete, match=f"{ONNX} cannot be read"):
+        _ = unheld.onnx
+    (tmp_path / "elsewhere").write_bytes(content)
+    (bundle / ONNX).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(errors.BundleTampered, match=ONNX):
+        _ = unheld.onnx
+    (bundle / ONNX).unlink()
+    (bundle / ONNX).write_bytes(content)
+    assert unheld.onnx == content
+    assert held.onnx == content  # all along
+    assert "other" not in unheld.data
+    with pytest.raises(KeyError):
+        unheld.data["other"]
+
+
+def test_links_to_folders_are_refused_and_empty_folders_are_not(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (bundle / "sub").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(errors.BundleTampered, match="sub is a link"):
+        open_bundle(bundle)
+    (bundle / "sub").unlink()
+    deep = bundle.joinpath(*["d"] * 50)
+    deep.mkdir(parents=True)
+    open_bundle(bundle)
+    (deep / "file").write_bytes(b"")
+    with pytest.raises(errors.BundleTampered, match="d/d/file not listed"):
+        open_bundle(bundle)
+
+
 def test_flips_outside_the_manifest_are_named_tampering(bundle: Path) -> None:
     data = bytearray((bundle / ONNX).read_bytes())
     data[100] ^= 1

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dspctl import errors
-from dspctl.runtime import BACKENDS, NumpyRunner, load, save_policy
+from dspctl.runtime import BACKENDS, NumpyRunner, fastest, load, save_policy
 from dspctl.runtime.backends import registry
 from dspctl.runtime.backends.native_library import choose_target
 from dspctl.runtime.backends.onnx_runner import OnnxRunner
@@ -61,7 +61,7 @@ def test_auto_tries_all_and_takes_the_fastest(tmp_path: Path, library: bytes) ->
     path = tiny_bundle(tmp_path / "b", tiny_policy(discrete=True), library)
     with load(path) as runner:
         assert runner.backend == "native"
-        for part in ("fastest", "native takes 0.", "onnxruntime takes", "numpy takes"):
+        for part in ("fastest", "native takes ", "onnxruntime takes", "numpy takes"):
             assert part in runner.why
         assert "tensorrt cannot be used (" in runner.why
 
@@ -71,8 +71,7 @@ def test_the_clock_decides_not_the_order(
 ) -> None:
     path = tiny_bundle(tmp_path / "b", tiny_policy(discrete=True), library)
     latencies = {"native": 900.0, "onnxruntime": 850.0, "numpy": 700.0}
-    module = sys.modules["dspctl.runtime.load"]  # the package's attribute is the function
-    monkeypatch.setattr(module, "latency_ns", lambda runner, policy: latencies[runner.backend])
+    monkeypatch.setattr(fastest, "latency_ns", lambda runner, policy: latencies[runner.backend])
     assert load(path).backend == "numpy"
     latencies["numpy"] = 850.0  # not clearly faster than the first: the order decides
     assert load(path).backend == "native"

@@ -133,7 +133,7 @@ def test_one_subject_runs_in_one_piece() -> None:
 
 
 def test_a_short_measurement_has_fewer_windows() -> None:
-    for steps, expected in ((5, (5,)), (39, (39,)), (40, (20, 20)), (300, (30,) * 10)):
+    for steps, expected in ((5, (5,)), (39, (39,)), (40, (20, 20)), (300, (20,) * 15)):
         calls = {name: lambda _: None for name in "AB"}
         found = World().measure_all(calls, steps=steps)
         assert found["A"].window_steps == found["B"].window_steps == expected

@@ -11,11 +11,12 @@ WARM = WarmUp(1, 1.0, settled=True)
 
 
 def calls(ns: int) -> Samples:
-    return Samples(tuple(np.full(50, ns) for _ in range(10)), (), 1, WARM)
+    return Samples(tuple(np.full(1000, ns) for _ in range(10)), (), 1, WARM)
 
 
 def loop(wakeup_ns: int, call_ns: int) -> PacedSamples:
-    return PacedSamples(10_000_000, np.full(100, wakeup_ns), np.full(100, call_ns), (10, 40, 50))
+    wakeup, call = np.full(10_000, wakeup_ns), np.full(10_000, call_ns)
+    return PacedSamples(10_000_000, wakeup, call, (1000, 4000, 5000))
 
 
 def test_percentiles_back_to_back() -> None:
@@ -35,6 +36,12 @@ def test_a_tail_that_the_clock_fills_gives_no_ratio() -> None:
     found = latency_ratios({"a": calls(4000), "b": batched}, "a", "c", clock_cost_ns=20.0, seed=0)
     # The median comes from samples of ten calls, in which the clock is small.
     assert [(one.quantity, one.value.estimate) for one in found] == [("latency_p50", 4000 / 75)]
+
+
+def test_a_percentile_beyond_which_nothing_lies_gives_no_ratio() -> None:
+    few = Samples(tuple(np.full(100, 4000) for _ in range(10)), (), 1, WARM)
+    found = latency_ratios({"a": few, "b": few}, "a", "numpy", clock_cost_ns=20.0, seed=0)
+    assert [one.quantity for one in found] == ["latency_p50", "latency_p90", "latency_p99"]
 
 
 def test_a_control_loop_gives_ratios_of_its_latency_and_of_the_call() -> None:

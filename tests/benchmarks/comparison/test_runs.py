@@ -30,9 +30,9 @@ def samples(median_ns: float, seed: int) -> Samples:
 def loop(median_ns: float, seed: int) -> PacedSamples:
     """A control loop whose calls are as long and whose wake-ups take 50 µs."""
     rng = np.random.default_rng(seed)
-    wakeup = rng.normal(50_000, 1_000, 1000).astype(np.int64)
-    inference = rng.normal(median_ns, median_ns / 10, 1000).astype(np.int64)
-    return PacedSamples(10_000_000, wakeup, inference, (100,) * 10)
+    wakeup = rng.normal(50_000, 1_000, 10_000).astype(np.int64)
+    inference = rng.normal(median_ns, median_ns / 10, 10_000).astype(np.int64)
+    return PacedSamples(10_000_000, wakeup, inference, (1000,) * 10)
 
 
 def write(

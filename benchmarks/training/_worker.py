@@ -114,7 +114,7 @@ def _peer(config: Any, request: dict[str, Any]) -> Timing:
         import torch
 
         torch.set_num_threads(request["threads"])
-    from dspctl.benchmarks import peers
+    from dspctl.benchmarks.training import peers
 
     start = perf_counter()
     peer = peers.build(request["program"], config, request["vector"])

@@ -360,7 +360,7 @@ def test_bench_compares_two_results(call: Call, policy: Path, tmp_path: Path) ->
     done = call("bench", "--compare", first, second)
     assert done.code == 0
     assert "a.json / b.json: above 1, the second is faster" in done.stdout
-    assert "paced, call p99" in done.stdout
+    assert "paced, call p50" in done.stdout
     figures = call("bench", "--compare", first, second, "--json").json()["figures"]
     assert {one["backend"] for one in figures} == {"numpy"}
     assert call("bench", policy, "--compare", first, second).code == 2

@@ -353,7 +353,7 @@ def test_bench_sweeps_the_width(call: Call, policy: Path) -> None:
 
 
 def test_bench_compares_two_results(call: Call, policy: Path, tmp_path: Path) -> None:
-    words = ["--backend", "numpy", *FAST, "-o"]
+    words = ["--backend", "numpy", *FAST, "--hz", "1000", "-o"]
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     for path in (first, second):
         assert call("bench", policy, *words, path).code == 0
@@ -365,10 +365,10 @@ def test_bench_compares_two_results(call: Call, policy: Path, tmp_path: Path) ->
     assert {one["backend"] for one in figures} == {"numpy"}
     assert call("bench", policy, "--compare", first, second).code == 2
     other = tmp_path / "c.json"
-    assert call("bench", policy, *words, other, "--hz", "200").code == 0
+    assert call("bench", policy, *words, other, "--hz", "2000").code == 0
     refused = call("bench", "--compare", first, other)
     assert refused.code == 2
-    assert "different conditions (hz 100.0 and 200.0)" in refused.stderr
+    assert "different conditions (hz 1000.0 and 2000.0)" in refused.stderr
 
 
 def test_bench_runs_a_control_loop_as_asked(call: Call, policy: Path) -> None:

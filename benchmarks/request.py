@@ -18,6 +18,7 @@ eager PyTorch, which is what an unpruned policy runs in before anybody deploys i
 SECONDS = 10.0
 EPISODES = 100
 MOST_LOAD = 256
+MOST_EXECUTIONS = 40
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Request:
         memory: whether to start processes for memory and start-up time.
         energy_seconds: length of one window of power; 0 leaves energy out.
         episodes: episodes of each subject in the environment, on common seeds; 0 leaves them out.
+        executions: processes among which the timing of a Python backend is divided; 1 times in
+            the process that calls.
         seed: of the observations drawn, of resampling and of the first episode.
 
     Raises:
@@ -55,6 +58,7 @@ class Request:
     memory: bool = True
     energy_seconds: float = 0.0
     episodes: int = EPISODES
+    executions: int = 1
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -80,6 +84,10 @@ class Request:
         if not (math.isfinite(self.energy_seconds) and self.energy_seconds >= 0):
             raise ConfigProblem(
                 f"the energy seconds must be 0 or a positive number, not {self.energy_seconds}"
+            )
+        if not 1 <= self.executions <= MOST_EXECUTIONS:
+            raise ConfigProblem(
+                f"the executions are from 1 to {MOST_EXECUTIONS} processes, not {self.executions}"
             )
         if self.episodes < 0 or self.seed < 0:
             raise ConfigProblem("episodes and seed must be 0 or more")

@@ -116,6 +116,7 @@ def measure_latency(
     *,
     seconds: float,
     rounds: int = ROUNDS,
+    calls_per_sample: Mapping[str, int] | None = None,
     on_round: Callable[[int, int], None] | None = None,
 ) -> dict[str, Samples]:
     """Time all of *calls* in one interleaved run.
@@ -126,6 +127,8 @@ def measure_latency(
         clock: from :func:`dspctl.benchmarks.calls.timer.calibrate`.
         seconds: time for all subjects together, warm-up apart.
         rounds: blocks per subject.
+        calls_per_sample: label → calls of each batched sample, so that samples of several
+            processes are of one kind; without an entry the clock decides.
         on_round: called with rounds done and rounds in all.
 
     Raises:
@@ -140,7 +143,10 @@ def measure_latency(
     block_ns = seconds * 1e9 / (len(calls) * rounds)
     with collector_off():
         warm = {label: warm_up(call, arguments[label], clock) for label, call in calls.items()}
-        plans = {label: _plan(warm[label], clock, block_ns, rounds) for label in calls}
+        fixed = calls_per_sample or {}
+        plans = {
+            label: _plan(warm[label], clock, block_ns, rounds, fixed.get(label)) for label in calls
+        }
         blocks: dict[str, list[_Block]] = {label: [] for label in calls}
         order = list(calls)
         for done in range(rounds):
@@ -228,9 +234,9 @@ class _Block:
     batched_ns: NDArray[np.int64]
 
 
-def _plan(warm: WarmUp, clock: Clock, block_ns: float, rounds: int) -> _Plan:
+def _plan(warm: WarmUp, clock: Clock, block_ns: float, rounds: int, calls: int | None) -> _Plan:
     """Fixed counts per block, from the warm-up's estimate; both kinds share the block's time."""
-    per_sample = clock.calls_per_sample(warm.call_ns)
+    per_sample = calls or clock.calls_per_sample(warm.call_ns)
     single_ns = warm.call_ns + 2 * clock.cost_ns
     share = 1.0 if per_sample == 1 else 0.5
     single = int(share * block_ns / single_ns)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.backends import open_runner
+from dspctl.benchmarks.calls.executions import time_in_processes
 from dspctl.benchmarks.calls.latency import Samples, measure_latency, summarize
 from dspctl.benchmarks.calls.load import background_load
 from dspctl.benchmarks.calls.paced import PacedSamples, measure_paced
@@ -104,6 +105,11 @@ def time_calls(
     }
     if not any(wanted.values()):
         return
+    if request.executions > 1 and (wanted["latency"] or wanted["paced"]):
+        _time_in_processes(keeper, opened, backend, observations, wanted)
+        wanted = {**wanted, "latency": False, "paced": False}
+        if not wanted["energy"]:
+            return
     with running(opened, backend, observations) as found:
         if not found.runners:
             keeper.finish("latency", backend, skipped=found.skipped)
@@ -146,6 +152,51 @@ def time_calls(
                         return int(_loops(alone, observations, timing, asked)[label].wakeup_ns.size)
 
                 keep_energy(keeper, list(found.runners), backend, run)
+
+
+def _time_in_processes(
+    keeper: Keeper,
+    opened: Sequence[Opened],
+    backend: str,
+    observations: NDArray[np.float32],
+    wanted: Mapping[str, bool],
+) -> None:
+    request = keeper.result.settings.request
+    with background_load(request.load) as load:
+        try:
+            found = time_in_processes(
+                {one.subject.label: one.path for one in opened},
+                backend,
+                observations,
+                request,
+                latency=wanted["latency"],
+                paced=wanted["paced"],
+                on_process=keeper.reporter("latency" if wanted["latency"] else "paced", backend),
+            )
+        except BackendUnavailable as error:
+            lost = tuple(one.skipped(backend, error) for one in opened)
+            keeper.finish("latency", backend, skipped=lost)
+            return
+    skipped = tuple(
+        one.skipped(backend, BackendUnavailable(found.skipped[one.subject.label]))
+        for one in opened
+        if one.subject.label in found.skipped
+    )
+    if not found.samples and not found.steps:
+        keeper.finish("latency", backend, skipped=skipped)
+        return
+    if wanted["latency"]:
+        keep_latency(
+            keeper,
+            found.samples,
+            backend,
+            clock_cost_ns=found.clock_cost_ns,
+            granted=found.scheduling,
+            skipped=skipped,
+            notes=(load.note,) if load.note else (),
+        )
+    if wanted["paced"]:
+        keep_paced(keeper, found.steps, backend, clock_cost_ns=found.clock_cost_ns)
 
 
 def _loops(

@@ -81,6 +81,12 @@ def bench(
             min=0, metavar="N", help="Episodes of each policy in its environment; 0 for none."
         ),
     ] = 100,
+    executions: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="Processes in turn that time calls of a Python backend."
+        ),
+    ] = 10,
     host: Annotated[
         str | None,
         typer.Option(metavar="USER@BOARD", help="Measure bundles there, over ssh."),
@@ -148,6 +154,7 @@ def bench(
         memory=not no_memory and sweep_width is None,
         energy_seconds=energy_seconds,
         episodes=0 if sweep_width is not None else episodes,
+        executions=executions,
     )
     named = labels([subject] if against is None else [against, subject])
     with ExitStack() as stack:

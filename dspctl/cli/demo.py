@@ -72,7 +72,7 @@ def demo(
         output / "bench.json",
         # Its table compares calls, and the episodes are played already: the rest would only take
         # time.
-        Request(backends=_BACKENDS, seconds=seconds, paced_seconds=0, episodes=0),
+        Request(backends=_BACKENDS, seconds=seconds, paced_seconds=0, episodes=0, executions=5),
         observations=contenders[PRUNED].run.observations(),
     )
     pictures = demo_report.draw_pictures(contenders, result, output)

@@ -15,7 +15,7 @@ from dspctl.runtime import BACKENDS, load, load_policy
 from dspctl.runtime.bundle import open_bundle
 from tests.cli.conftest import Call
 
-FAST = ["--seconds", "0.1", "--no-memory", "--episodes", "0"]
+FAST = ["--seconds", "0.1", "--no-memory", "--executions", "1", "--episodes", "0"]
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,17 @@ from dspctl.benchmarks import load_result
 from dspctl.cli.app import app
 from tests.benchmarks.remote.board import HOST, Board
 
-SHORT = ["--backend", "numpy", "--seconds", "0.1", "--no-memory", "--episodes", "3"]
+SHORT = [
+    "--backend",
+    "numpy",
+    "--seconds",
+    "0.1",
+    "--no-memory",
+    "--executions",
+    "1",
+    "--episodes",
+    "3",
+]
 
 
 def bench(*words: Any) -> tuple[int, str]:

@@ -1,0 +1,118 @@
+"""One of the processes in which a backend's calls are timed; see :mod:`.executions`.
+
+``python -m dspctl.benchmarks.calls._execution JOB.json`` writes the raw samples as the job says and
+prints one JSON object.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dspctl.benchmarks.backends import open_runner
+from dspctl.benchmarks.calls.latency import measure_latency
+from dspctl.benchmarks.calls.paced import measure_paced
+from dspctl.benchmarks.calls.scheduling import scheduled
+from dspctl.benchmarks.calls.sleep import choose_sleeper
+from dspctl.benchmarks.calls.timer import calibrate
+from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.request import Request
+from dspctl.errors import BackendUnavailable, MissingExtra
+from dspctl.runtime import Runner
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one process does.
+
+    Attributes:
+        subjects: label → policy file or bundle folder.
+        backend: what runs them.
+        request: the whole request; its seconds are those of this process.
+        latency: whether to time calls back to back.
+        paced: whether to run a control loop.
+        rounds: blocks per subject.
+        windows: turns of the control loop per subject.
+        calls_per_sample: label → calls of a sample; without an entry the process chooses.
+        observations: a .npy file, float32 [n, obs_dim].
+        out: where the raw samples go.
+    """
+
+    subjects: Mapping[str, str]
+    backend: str
+    request: Request
+    latency: bool
+    paced: bool
+    rounds: int
+    windows: int
+    calls_per_sample: Mapping[str, int]
+    observations: str
+    out: str
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Measure, write the arrays, and return what goes with them."""
+    observations = np.load(job.observations, allow_pickle=False)
+    clock = calibrate()
+    arrays: dict[str, Any] = {}
+    skipped: dict[str, str] = {}
+    warm: dict[str, Any] = {}
+    per_sample: dict[str, int] = {}
+    with ExitStack() as stack:
+        runners: dict[str, Runner] = {}
+        for label, path in job.subjects.items():
+            try:
+                runner = stack.enter_context(open_runner(Path(path), job.backend))
+                runner(observations[0])
+            except (BackendUnavailable, MissingExtra) as error:
+                skipped[label] = str(error)
+            else:
+                runners[label] = runner
+        granted = stack.enter_context(scheduled(job.request.wanted))
+        if runners and job.latency:
+            found = measure_latency(
+                runners,
+                observations,
+                clock,
+                seconds=job.request.seconds,
+                rounds=job.rounds,
+                calls_per_sample=job.calls_per_sample,
+            )
+            for label, one in found.items():
+                arrays[f"single:{label}"] = one.single
+                arrays[f"batched:{label}"] = np.concatenate([*one.batched_ns])
+                per_sample[label], warm[label] = one.calls_per_sample, asdict(one.warm_up)
+        period_ns = 0
+        if runners and job.paced:
+            loops = measure_paced(
+                runners,
+                observations,
+                hz=job.request.hz,
+                seconds=job.request.paced_seconds,
+                read=clock.read,
+                sleep_until=choose_sleeper(clock.read).until,
+                windows=job.windows,
+            )
+            for label, loop in loops.items():
+                period_ns = loop.period_ns
+                arrays[f"wakeup:{label}"] = loop.wakeup_ns
+                arrays[f"inference:{label}"] = loop.inference_ns
+    np.savez(job.out, allow_pickle=False, **arrays)
+    return {
+        "skipped": skipped,
+        "clock_cost_ns": clock.cost_ns,
+        "scheduling": asdict(granted),
+        "warm_up": warm,
+        "calls_per_sample": per_sample,
+        "period_ns": period_ns,
+    }
+
+
+if __name__ == "__main__":
+    job = decode_record(Job, json.loads(Path(sys.argv[1]).read_text()), "the job")
+    print(json.dumps(run(job)))

@@ -1,0 +1,88 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dspctl.benchmarks import load_result, measure
+from dspctl.benchmarks.calls import executions
+from dspctl.benchmarks.calls.executions import time_in_processes
+from dspctl.benchmarks.record.file import load_raw
+from dspctl.benchmarks.request import Request
+from dspctl.errors import BackendUnavailable, ConfigProblem
+from dspctl.runtime import save_policy
+from tests.benchmarks.networks import network
+
+OBSERVATIONS = np.zeros((20, 4), np.float32)
+
+
+@pytest.fixture
+def subjects(tmp_path: Path) -> dict[str, Path]:
+    return {
+        "wide": save_policy(network((4, 32, 32, 2)), tmp_path / "wide.safetensors"),
+        "narrow": save_policy(network((4, 3, 2)), tmp_path / "narrow.safetensors"),
+    }
+
+
+def request(count: int, **changes: Any) -> Request:
+    few: dict[str, Any] = {"seconds": 0.3, "paced_seconds": 0.3, "memory": False, "episodes": 0}
+    return Request(("numpy",), executions=count, **{**few, **changes})
+
+
+def test_every_process_is_a_block(subjects: dict[str, Path]) -> None:
+    seen: list[tuple[int, int]] = []
+    found = time_in_processes(
+        subjects,
+        "numpy",
+        OBSERVATIONS,
+        request(3),
+        latency=True,
+        paced=True,
+        on_process=lambda done, total: seen.append((done, total)),
+    )
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+    assert list(found.samples) == list(found.steps) == ["wide", "narrow"]
+    for one in found.samples.values():
+        assert len(one.single_ns) == len(one.batched_ns) == 3
+        assert all(block.size > 0 for block in one.body)
+    for loop in found.steps.values():
+        assert len(loop.window_steps) == 3
+        assert sum(loop.window_steps) == loop.wakeup_ns.size == loop.inference_ns.size
+        assert loop.period_ns == 10_000_000
+    assert found.clock_cost_ns > 0
+
+
+def test_a_whole_benchmark_in_several_processes(subjects: dict[str, Path], tmp_path: Path) -> None:
+    out = tmp_path / "bench.json"
+    result = measure(subjects, request(3), out=out)
+    assert load_result(out) == result
+    assert result.finished == ("numpy/latency", "numpy/paced")
+    assert len(load_raw(out, "numpy")["wide"].single_ns) == 3
+    ratio = result.ratio_of("latency_p50", "narrow", "numpy")
+    assert ratio is not None
+    assert ratio.value.low <= ratio.value.estimate <= ratio.value.high
+
+
+def test_what_does_not_run_is_skipped_with_its_reason(subjects: dict[str, Path]) -> None:
+    found = time_in_processes(
+        subjects, "native", OBSERVATIONS, request(3), latency=True, paced=False
+    )
+    assert found.samples == {}
+    assert set(found.skipped) == set(subjects)
+    assert all("which only numpy runs" in why for why in found.skipped.values())
+
+
+def test_a_process_that_fails_costs_its_backend_alone(
+    subjects: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(executions, "command", lambda *_: ["sh", "-c", "echo oh no >&2; exit 3"])
+    with pytest.raises(BackendUnavailable, match=r"failed \(oh no\)"):
+        time_in_processes(subjects, "numpy", OBSERVATIONS, request(2), latency=True, paced=True)
+    with pytest.raises(BackendUnavailable, match=r"no backend could run any subject.*oh no"):
+        measure(subjects, request(2))
+
+
+@pytest.mark.parametrize("count", [0, 41])
+def test_numbers_of_processes_that_are_refused(count: int) -> None:
+    with pytest.raises(ConfigProblem, match="executions are from 1 to 40"):
+        request(count)

@@ -25,6 +25,8 @@ from dspctl.errors import BackgroundLoadFailed
 START_S = 60.0
 """What processes may take until all of them are at work."""
 
+_ENDING_S = 0.05
+
 _USUAL_CACHE = 32 << 20
 _LEAST, _MOST = 16 << 20, 512 << 20
 """Bytes of one process."""
@@ -80,7 +82,7 @@ def background_load(processes: int, cpu: int | None = None) -> Iterator[Load]:
         for one in started:
             _wait_until_busy(one, deadline)
         yield Load(tuple(one.pid for one in started), size, cpu)
-        ended = sum(one.poll() is not None for one in started)
+        ended = sum(_has_ended(one) for one in started)
         if ended:
             raise BackgroundLoadFailed(
                 f"{ended} of {processes} processes of the background load ended while calls were "
@@ -132,6 +134,15 @@ def _process(size: int, cpu: int | None) -> "Iterator[subprocess.Popen[bytes]]":
         for stream in (process.stdin, process.stdout):
             if stream is not None:
                 stream.close()
+
+
+def _has_ended(process: "subprocess.Popen[bytes]") -> bool:
+    """Waits for a moment: a process that was just killed takes one until it counts as ended."""
+    try:
+        process.wait(_ENDING_S)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _wait_until_busy(process: "subprocess.Popen[bytes]", deadline: float) -> None:

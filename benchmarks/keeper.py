@@ -1,12 +1,15 @@
 """The result of a benchmark while it grows, on the disk and in a progress bar."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from dspctl.benchmarks.record.file import save_result
 from dspctl.benchmarks.record.result import BenchResult, Skipped, Stage, stage_name
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,23 @@ class Keeper:
         """Whether a measurement is in."""
         return stage_name(stage, backend) in self.result.finished
 
+    def wanted(self, backend: str) -> frozenset[Stage]:
+        """Timings and energy on *backend* that were asked for and are not in the result yet.
+
+        Nothing where calls were tried and no subject runs there.
+        """
+        request = self.result.settings.request
+        asked: dict[Stage, bool] = {
+            "latency": True,
+            "paced": request.paced_seconds > 0,
+            "energy": request.energy_seconds > 0,
+        }
+        if self.has("latency", backend) and backend not in self.result.backends:
+            return frozenset()
+        return frozenset(
+            stage for stage, yes in asked.items() if yes and not self.has(stage, backend)
+        )
+
     def finish(
         self,
         stage: Stage,
@@ -68,6 +88,7 @@ class Keeper:
         *,
         skipped: tuple[Skipped, ...] = (),
         notes: tuple[str, ...] = (),
+        replaced: Mapping[str, Any] = _NOTHING,
         **added: tuple[Any, ...],
     ) -> None:
         """Add the records of a measurement that is complete, and write.
@@ -78,17 +99,19 @@ class Keeper:
             skipped: what of it could not be measured; the last reason per subject and backend
                 stays.
             notes: sentences that concern all figures; nothing twice.
+            replaced: other fields of the result, to change in the same write.
             added: records to append, by the result's fields.
         """
         result = self.result
-        changes = {name: (*getattr(result, name), *records) for name, records in added.items()}
+        appended = {name: (*getattr(result, name), *records) for name, records in added.items()}
         self.update(
             finished=(*result.finished, stage_name(stage, backend)),
             skipped=tuple(
                 {(one.label, one.backend): one for one in (*result.skipped, *skipped)}.values()
             ),
             notes=(*result.notes, *(one for one in notes if one not in result.notes)),
-            **changes,
+            **appended,
+            **replaced,
         )
 
     def reporter(self, stage: Stage, backend: str = "") -> Callable[[int, int], None]:

@@ -270,6 +270,7 @@ def _measure_memory(keeper: Keeper, opened: Sequence[Opened], backend: str) -> N
         ratios=tuple(
             memory_ratios(found, keeper.baseline, backend, seed=keeper.result.settings.request.seed)
         ),
+        skipped=tuple(lost),
     )
 
 

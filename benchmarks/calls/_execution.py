@@ -7,23 +7,20 @@ prints one JSON object.
 import json
 import sys
 from collections.abc import Mapping
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dspctl.benchmarks.backends import open_runner
 from dspctl.benchmarks.calls.latency import measure_latency
 from dspctl.benchmarks.calls.paced import measure_paced
+from dspctl.benchmarks.calls.running import running
 from dspctl.benchmarks.calls.scheduling import scheduled
 from dspctl.benchmarks.calls.sleep import choose_sleeper
 from dspctl.benchmarks.calls.timer import calibrate
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.request import Request
-from dspctl.errors import BackendUnavailable, MissingExtra
-from dspctl.runtime import Runner
 
 
 @dataclass(frozen=True)
@@ -60,20 +57,15 @@ def run(job: Job) -> dict[str, Any]:
     observations = np.load(job.observations, allow_pickle=False)
     clock = calibrate()
     arrays: dict[str, Any] = {}
-    skipped: dict[str, str] = {}
     warm: dict[str, Any] = {}
     per_sample: dict[str, int] = {}
-    with ExitStack() as stack:
-        runners: dict[str, Runner] = {}
-        for label, path in job.subjects.items():
-            try:
-                runner = stack.enter_context(open_runner(Path(path), job.backend))
-                runner(observations[0])
-            except (BackendUnavailable, MissingExtra) as error:
-                skipped[label] = str(error)
-            else:
-                runners[label] = runner
-        granted = stack.enter_context(scheduled(job.request.wanted))
+    period_ns = 0
+    subjects = {label: Path(path) for label, path in job.subjects.items()}
+    with (
+        running(subjects, job.backend, observations[0]) as opened,
+        scheduled(job.request.wanted) as granted,
+    ):
+        runners = opened.runners
         if runners and job.latency:
             found = measure_latency(
                 runners,
@@ -87,7 +79,6 @@ def run(job: Job) -> dict[str, Any]:
                 arrays[f"single:{label}"] = one.single
                 arrays[f"batched:{label}"] = np.concatenate([*one.batched_ns])
                 per_sample[label], warm[label] = one.calls_per_sample, asdict(one.warm_up)
-        period_ns = 0
         if runners and job.paced:
             loops = measure_paced(
                 runners,
@@ -104,7 +95,7 @@ def run(job: Job) -> dict[str, Any]:
                 arrays[f"inference:{label}"] = loop.inference_ns
     np.savez(job.out, allow_pickle=False, **arrays)
     return {
-        "skipped": skipped,
+        "lost": {label: str(error) for label, error in opened.lost.items()},
         "clock_cost_ns": clock.cost_ns,
         "scheduling": asdict(granted),
         "warm_up": warm,

@@ -39,14 +39,14 @@ class Executions:
     Attributes:
         samples: label → calls back to back.
         steps: label → control loop.
-        skipped: label → why it does not run on this backend.
+        lost: label → why it does not run on this backend.
         clock_cost_ns: of one reading, the median over processes.
         scheduling: the answers to the first process.
     """
 
     samples: Mapping[str, Samples]
     steps: Mapping[str, PacedSamples]
-    skipped: Mapping[str, str]
+    lost: Mapping[str, BackendUnavailable]
     clock_cost_ns: float
     scheduling: Scheduling
 
@@ -111,7 +111,7 @@ def time_in_processes(
                 subjects={
                     label: path
                     for label, path in job.subjects.items()
-                    if label not in one.report["skipped"]
+                    if label not in one.report["lost"]
                 },
             )
             if on_process is not None:
@@ -150,8 +150,10 @@ def _run(job: Job, folder: Path) -> _One:
 
 def _together(found: list[_One], *, latency: bool, paced: bool) -> Executions:
     first = found[0]
-    skipped = {label: why for one in found for label, why in one.report["skipped"].items()}
-    labels = [label for label in _labels(first) if label not in skipped]
+    lost = {
+        label: BackendUnavailable(why) for one in found for label, why in one.report["lost"].items()
+    }
+    labels = [label for label in _labels(first) if label not in lost]
     samples, steps = {}, {}
     for label in labels:
         if latency:
@@ -177,7 +179,7 @@ def _together(found: list[_One], *, latency: bool, paced: bool) -> Executions:
     return Executions(
         samples=samples,
         steps=steps,
-        skipped=skipped,
+        lost=lost,
         clock_cost_ns=float(np.median([one.report["clock_cost_ns"] for one in found])),
         scheduling=decode(Scheduling, first.report["scheduling"], "scheduling"),
     )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from dspctl.benchmarks.calls.load import background_load
 from dspctl.benchmarks.calls.timing import keep_latency, keep_paced
 from dspctl.benchmarks.command.measure import failures, measure_command
-from dspctl.benchmarks.energy.stage import keep_energy, wants_energy
+from dspctl.benchmarks.energy.stage import keep_energy
 from dspctl.benchmarks.host import Host, LocalHost
 from dspctl.benchmarks.keeper import Keeper
 from dspctl.benchmarks.request import C
@@ -29,12 +29,8 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
         BackendUnavailable: a program that ran once does not run again.
     """
     request = keeper.result.settings.request
-    wanted = {
-        "latency": not keeper.has("latency", C),
-        "paced": request.paced_seconds > 0 and not keeper.has("paced", C),
-        "energy": wants_energy(keeper, C),
-    }
-    if not any(wanted.values()):
+    wanted = keeper.wanted(C)
+    if not wanted:
         return
     lost = failures([one.subject.label for one in opened], host.run_command)
     labels = [one.subject.label for one in opened if one.subject.label not in lost]
@@ -45,7 +41,7 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
         keeper.finish("latency", C, skipped=skipped)
         return
     with background_load(request.load) as load:
-        if wanted["latency"]:
+        if "latency" in wanted:
             calls = measure_command(
                 labels,
                 host.run_command,
@@ -64,12 +60,12 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
                 skipped=skipped,
                 notes=(*calls.notes, *((load.note,) if load.note else ())),
             )
-        if wanted["paced"]:
+        if "paced" in wanted:
             steps = measure_command(
                 labels, host.run_command, request, mode="paced", on_step=keeper.reporter("paced", C)
             )
             keep_paced(keeper, steps.steps, C, clock_cost_ns=steps.clock.cost_ns, notes=steps.notes)
-        if wanted["energy"]:
+        if "energy" in wanted:
 
             def run(label: str, seconds: float) -> int:
                 asked = replace(request, paced_seconds=seconds)

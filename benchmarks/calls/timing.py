@@ -1,29 +1,29 @@
-"""Timing all subjects on one backend in this process: back to back, and in a control loop."""
+"""Timing all subjects on one backend of Python: back to back, and in a control loop."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.backends import open_runner
 from dspctl.benchmarks.calls.executions import time_in_processes
 from dspctl.benchmarks.calls.latency import Samples, measure_latency, summarize
 from dspctl.benchmarks.calls.load import background_load
 from dspctl.benchmarks.calls.paced import PacedSamples, measure_paced
 from dspctl.benchmarks.calls.paced_figures import summarize_paced
+from dspctl.benchmarks.calls.running import running
 from dspctl.benchmarks.calls.scheduling import Scheduling, scheduled
 from dspctl.benchmarks.calls.sleep import Sleeper
 from dspctl.benchmarks.calls.timer import Clock
 from dspctl.benchmarks.comparison.ratios import latency_ratios, paced_ratios
-from dspctl.benchmarks.energy.stage import keep_energy, wants_energy
+from dspctl.benchmarks.energy.stage import keep_energy
 from dspctl.benchmarks.keeper import Keeper
 from dspctl.benchmarks.record.file import save_paced_samples, save_samples
-from dspctl.benchmarks.record.result import Skipped
+from dspctl.benchmarks.record.result import Skipped, Stage
 from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.subjects import Opened
-from dspctl.errors import BackendUnavailable, MissingExtra
+from dspctl.errors import BackendUnavailable
 from dspctl.runtime import Runner
 
 
@@ -38,43 +38,6 @@ class Timing:
 
     clock: Clock
     sleeper: Sleeper
-
-
-@dataclass(frozen=True, eq=False)
-class Running:
-    """What of the subjects runs on a backend.
-
-    Attributes:
-        runners: label → runner, the baseline first if it runs.
-        skipped: what does not, and why.
-    """
-
-    runners: Mapping[str, Runner]
-    skipped: tuple[Skipped, ...]
-
-
-@contextmanager
-def running(
-    opened: Sequence[Opened], backend: str, observations: NDArray[np.float32]
-) -> Iterator[Running]:
-    """Every subject opened on *backend*, once tried; closed at the end.
-
-    Args:
-        opened: the subjects, the baseline first.
-        backend: any that runs in this process.
-        observations: float32 [n, obs_dim], raw; the first one is tried.
-    """
-    skipped, runners = [], {}
-    with ExitStack() as stack:
-        for one in opened:
-            try:
-                runner = stack.enter_context(open_runner(one.path, backend))
-                runner(observations[0])
-            except (BackendUnavailable, MissingExtra) as error:
-                skipped.append(one.skipped(backend, error))
-            else:
-                runners[one.subject.label] = runner
-        yield Running(runners, tuple(skipped))
 
 
 def time_calls(
@@ -98,26 +61,21 @@ def time_calls(
         BackgroundLoadFailed: the load that was asked for does not run.
     """
     request = keeper.result.settings.request
-    wanted = {
-        "latency": not keeper.has("latency", backend),
-        "paced": request.paced_seconds > 0 and not keeper.has("paced", backend),
-        "energy": wants_energy(keeper, backend),
-    }
-    if not any(wanted.values()):
-        return
-    if request.executions > 1 and (wanted["latency"] or wanted["paced"]):
+    wanted = keeper.wanted(backend)
+    if request.executions > 1 and wanted & {"latency", "paced"}:
         _time_in_processes(keeper, opened, backend, observations, wanted)
-        wanted = {**wanted, "latency": False, "paced": False}
-        if not wanted["energy"]:
-            return
-    with running(opened, backend, observations) as found:
+        wanted = keeper.wanted(backend)
+    if not wanted:
+        return
+    with running(_paths(opened), backend, observations[0]) as found:
+        skipped = _skipped(opened, backend, found.lost)
         if not found.runners:
-            keeper.finish("latency", backend, skipped=found.skipped)
+            keeper.finish("latency", backend, skipped=skipped)
             return
         with background_load(request.load) as load:
             # Only around the calls: the processes that measure memory and power would inherit it.
             with scheduled(request.wanted) as granted:
-                if wanted["latency"]:
+                if "latency" in wanted:
                     samples = measure_latency(
                         found.runners,
                         observations,
@@ -131,10 +89,10 @@ def time_calls(
                         backend,
                         clock_cost_ns=timing.clock.cost_ns,
                         granted=granted,
-                        skipped=found.skipped,
+                        skipped=skipped,
                         notes=(load.note,) if load.note else (),
                     )
-                if wanted["paced"]:
+                if "paced" in wanted:
                     steps = _loops(
                         found.runners,
                         observations,
@@ -143,7 +101,7 @@ def time_calls(
                         on_window=keeper.reporter("paced", backend),
                     )
                     keep_paced(keeper, steps, backend, clock_cost_ns=timing.clock.cost_ns)
-            if wanted["energy"]:
+            if "energy" in wanted:
 
                 def run(label: str, seconds: float) -> int:
                     alone = {label: found.runners[label]}
@@ -159,33 +117,29 @@ def _time_in_processes(
     opened: Sequence[Opened],
     backend: str,
     observations: NDArray[np.float32],
-    wanted: Mapping[str, bool],
+    wanted: frozenset[Stage],
 ) -> None:
     request = keeper.result.settings.request
     with background_load(request.load) as load:
         try:
             found = time_in_processes(
-                {one.subject.label: one.path for one in opened},
+                _paths(opened),
                 backend,
                 observations,
                 request,
-                latency=wanted["latency"],
-                paced=wanted["paced"],
-                on_process=keeper.reporter("latency" if wanted["latency"] else "paced", backend),
+                latency="latency" in wanted,
+                paced="paced" in wanted,
+                on_process=keeper.reporter("latency" if "latency" in wanted else "paced", backend),
             )
         except BackendUnavailable as error:
-            lost = tuple(one.skipped(backend, error) for one in opened)
-            keeper.finish("latency", backend, skipped=lost)
+            lost = dict.fromkeys(_paths(opened), error)
+            keeper.finish("latency", backend, skipped=_skipped(opened, backend, lost))
             return
-    skipped = tuple(
-        one.skipped(backend, BackendUnavailable(found.skipped[one.subject.label]))
-        for one in opened
-        if one.subject.label in found.skipped
-    )
+    skipped = _skipped(opened, backend, found.lost)
     if not found.samples and not found.steps:
         keeper.finish("latency", backend, skipped=skipped)
         return
-    if wanted["latency"]:
+    if "latency" in wanted:
         keep_latency(
             keeper,
             found.samples,
@@ -195,8 +149,20 @@ def _time_in_processes(
             skipped=skipped,
             notes=(load.note,) if load.note else (),
         )
-    if wanted["paced"]:
+    if "paced" in wanted:
         keep_paced(keeper, found.steps, backend, clock_cost_ns=found.clock_cost_ns)
+
+
+def _paths(opened: Sequence[Opened]) -> dict[str, Path]:
+    return {one.subject.label: one.path for one in opened}
+
+
+def _skipped(
+    opened: Sequence[Opened], backend: str, lost: Mapping[str, Exception]
+) -> tuple[Skipped, ...]:
+    return tuple(
+        one.skipped(backend, lost[one.subject.label]) for one in opened if one.subject.label in lost
+    )
 
 
 def _loops(
@@ -244,8 +210,11 @@ def keep_latency(
         ),
         skipped=skipped,
         notes=(*granted.notes(), *notes),
+        replaced={
+            "scheduling": granted,
+            "samples": {**keeper.result.samples, backend: raw},
+        },
     )
-    keeper.update(scheduling=granted, samples={**keeper.result.samples, backend: raw})
 
 
 def keep_paced(

@@ -6,12 +6,6 @@ from dspctl.benchmarks.energy.measure import Run, measure_energy
 from dspctl.benchmarks.keeper import Keeper
 
 
-def wants_energy(keeper: Keeper, backend: str) -> bool:
-    """Whether energy on *backend* was asked for and is not in the result yet."""
-    asked = keeper.result.settings.request.energy_seconds > 0
-    return asked and not keeper.has("energy", backend)
-
-
 def keep_energy(keeper: Keeper, labels: Sequence[str], backend: str, run: Run) -> None:
     """Measure energy on one backend and put it into the result.
 

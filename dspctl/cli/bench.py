@@ -168,7 +168,7 @@ def bench(
             paths = stack.enter_context(_sweep(subject, sweep_width))
         out = output or Path(stack.enter_context(TemporaryDirectory()), "bench.json")
         if force:
-            _remove(out)
+            stack.enter_context(_replacing(out))
         observations = None if host is not None else _observations(named)
         result = run(
             paths, out, request, host=host, host_python=host_python, observations=observations
@@ -291,16 +291,34 @@ def _sweep(subject: Path, widths: str) -> "Iterator[dict[str, Path]]":
         yield paths
 
 
-def _remove(output: Path) -> None:
-    """A result and the raw samples beside it, so that nothing of an older one is mixed in."""
+@contextmanager
+def _replacing(output: Path) -> "Iterator[None]":
+    """Set a result and the raw samples beside it aside, so that nothing of them is mixed in.
+
+    They are back where nothing came to take their place: an unreachable host costs no result.
+    """
     from dspctl.benchmarks.record.file import sample_files
     from dspctl.benchmarks.record.hlog import log_files
     from dspctl.benchmarks.request import BACKENDS
 
-    for name in BACKENDS:
-        for path in (*sample_files(output, name), *log_files(output, name)):
-            path.unlink(missing_ok=True)
-    output.unlink(missing_ok=True)
+    beside = (
+        path
+        for name in BACKENDS
+        for path in (*sample_files(output, name), *log_files(output, name))
+    )
+    older = [path for path in (output, *beside) if path.exists()]
+    if not older:
+        yield
+        return
+    with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as aside:
+        for path in older:
+            path.rename(Path(aside, path.name))
+        try:
+            yield
+        finally:
+            if not output.exists():
+                for path in older:
+                    Path(aside, path.name).rename(path)
 
 
 def _observations(named: dict[str, Path]) -> "NDArray[Any] | None":

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dspctl.benchmarks import BenchResult, keeper, load_result, measure
+from dspctl.benchmarks import BenchResult, keeper, load_result, measure, measurement
 from dspctl.benchmarks import request as requests
-from dspctl.benchmarks.calls import timing
+from dspctl.benchmarks.calls import running, timing
 from dspctl.benchmarks.calls.latency import measure_latency
 from dspctl.benchmarks.keeper import Progress
+from dspctl.benchmarks.memory.process import probe_once
 from dspctl.benchmarks.record.file import load_raw, save_result
 from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.subjects import choose_observations
@@ -58,7 +59,7 @@ def two_backends(monkeypatch: pytest.MonkeyPatch) -> None:
         return NumpyRunner(load_policy(path))
 
     monkeypatch.setattr(requests, "BACKENDS", ("one", "absent", "two"))
-    monkeypatch.setattr(timing, "open_runner", open_runner)
+    monkeypatch.setattr(running, "open_runner", open_runner)
 
 
 def test_a_whole_measurement(subjects: dict[str, Path], tmp_path: Path) -> None:
@@ -244,12 +245,28 @@ def test_one_subject_alone_on_a_backend_gets_figures_but_no_ratio(
             raise BackendUnavailable("too large for this device: prune it")
         return NumpyRunner(load_policy(path))
 
-    monkeypatch.setattr(timing, "open_runner", open_runner)
+    monkeypatch.setattr(running, "open_runner", open_runner)
     result = measure(subjects, quick())
     assert result.latency_of("pruned", "numpy") is not None
     assert result.latency_of("unpruned", "numpy") is None
     assert result.ratio_of("latency_p50", "pruned", "numpy") is None
     assert [one.label for one in result.skipped] == ["unpruned"]
+
+
+def test_memory_that_cannot_be_measured_is_listed_with_its_reason(
+    subjects: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(path: Path, backend: str) -> None:
+        if path == subjects["unpruned"]:
+            raise BackendUnavailable("its process was killed")
+        probe_once(path, backend)
+
+    monkeypatch.setattr(measurement, "probe_once", failing)
+    result = measure(subjects, quick(memory=True))
+    assert [one.label for one in result.memory] == ["pruned"]
+    assert [(one.label, one.backend, one.reason) for one in result.skipped] == [
+        ("unpruned", "numpy", "its process was killed")
+    ]
 
 
 def test_nothing_runs(subjects: dict[str, Path], tmp_path: Path, two_backends: None) -> None:

@@ -331,6 +331,21 @@ def test_bench_goes_on_with_an_interrupted_result(call: Call, policy: Path, tmp_
     assert call(*words, "--force").code == 0
 
 
+def test_bench_keeps_an_older_result_that_nothing_replaced(
+    call: Call, policy: Path, bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "result.json"
+    assert call("bench", policy, "--backend", "numpy", *FAST, "-o", output).code == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert len(before) > 1  # the raw samples are beside it
+    spoiled = tmp_path / "spoiled.bundle"
+    shutil.copytree(bundle, spoiled)
+    (spoiled / "manifest.json").write_text("{}")
+    done = call("bench", spoiled, "--backend", "numpy", *FAST, "-o", output, "--force")
+    assert done.code == 2
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()} == before
+
+
 def test_bench_plays_the_policies_on_common_seeds(call: Call, policy: Path, bundle: Path) -> None:
     few = [word if word != "0" else "3" for word in FAST]
     report = call("bench", bundle, "--against", policy, "--backend", "numpy", *few, "--json").json()

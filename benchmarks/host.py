@@ -1,5 +1,6 @@
 """The machine that is measured: this one, or a board that is reached over a line."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -20,6 +21,10 @@ class Host(Protocol):
     """
 
     name: str
+
+    def cpus(self) -> tuple[int, ...]:
+        """Numbers of the processors that a program may run on; empty where that is unknown."""
+        ...
 
     def machine(self) -> Machine:
         """Its record."""
@@ -50,6 +55,12 @@ class LocalHost:
     def __init__(self, subjects: Mapping[str, Path]) -> None:
         self._subjects = dict(subjects)
         self._programs: dict[str, RunCommand] = {}
+
+    def cpus(self) -> tuple[int, ...]:
+        """Those that this process may run on."""
+        if not hasattr(os, "sched_getaffinity"):
+            return ()
+        return tuple(sorted(os.sched_getaffinity(0)))
 
     def machine(self) -> Machine:
         """Read now."""

@@ -22,7 +22,7 @@ from dspctl.benchmarks.comparison.verdict import verdict
 from dspctl.benchmarks.device.changes import compare
 from dspctl.benchmarks.host import Host, LocalHost
 from dspctl.benchmarks.keeper import Keeper, Progress
-from dspctl.benchmarks.memory.process import measure_memory, probe_once
+from dspctl.benchmarks.memory.process import measure_memory, prepare
 from dspctl.benchmarks.memory.sizes import PlanSize, code_sizes, plan_sizes
 from dspctl.benchmarks.record.file import load_result
 from dspctl.benchmarks.record.result import (
@@ -254,8 +254,7 @@ def _measure_memory(keeper: Keeper, opened: Sequence[Opened], backend: str) -> N
     lost: list[Skipped] = []
     for one in opened:
         try:
-            # Whether it runs at all; the first process also fills the system's file cache.
-            probe_once(one.path, backend)
+            prepare(one.path, backend)
         except BackendUnavailable as error:
             lost.append(one.skipped(backend, error))
         else:

@@ -47,6 +47,7 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
                 host.run_command,
                 request,
                 mode="back_to_back",
+                cpus=host.cpus(),
                 on_step=keeper.reporter("latency", C),
             )
             if not isinstance(host, LocalHost):
@@ -62,7 +63,12 @@ def time_program(keeper: Keeper, opened: Sequence[Opened], host: Host) -> None:
             )
         if "paced" in wanted:
             steps = measure_command(
-                labels, host.run_command, request, mode="paced", on_step=keeper.reporter("paced", C)
+                labels,
+                host.run_command,
+                request,
+                mode="paced",
+                cpus=host.cpus(),
+                on_step=keeper.reporter("paced", C),
             )
             keep_paced(keeper, steps.steps, C, clock_cost_ns=steps.clock.cost_ns, notes=steps.notes)
         if "energy" in wanted:

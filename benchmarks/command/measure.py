@@ -6,7 +6,7 @@ the same, so that runs compare and samples of all runs are of one kind.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -63,15 +63,20 @@ def measure_command(
     request: Request,
     *,
     mode: Mode,
+    cpus: Sequence[int] = (),
     on_step: Callable[[int, int], None] | None = None,
 ) -> CommandRun:
     """Let the programs of all subjects measure themselves, in turns (A B, B A, A B …).
+
+    Processors differ: one serves the interrupts, another runs what else there is. So all subjects
+    of a round run on the same one, and the rounds on each in turn, unless one was asked for.
 
     Args:
         labels: the subjects, the baseline first.
         run: runs the program of one.
         request: how long, at which rate, and what to ask of the operating system.
         mode: which of the two ways.
+        cpus: the processors to take turns on; none leaves the choice to the system.
         on_step: called with runs done and runs in all.
 
     Raises:
@@ -80,13 +85,15 @@ def measure_command(
     """
     if not labels or len(set(labels)) < len(labels):
         raise ConfigProblem("a measurement needs at least one subject, each of them once")
-    turns = _Turns(labels, run, _asked(request), on_step)
+    rotated = cpus if request.cpu is None else ()
+    turns = _Turns(labels, run, _asked(request), tuple(rotated), on_step)
     if mode == "back_to_back":
         found = _back_to_back(turns, request)
         samples = {label: _samples(label, runs) for label, runs in found.items()}
-        return _together(found, samples=samples)
+        return _together(found, request, samples=samples)
     found = _paced(turns, request)
-    return _together(found, steps={label: _steps(runs) for label, runs in found.items()})
+    steps = {label: _steps(runs) for label, runs in found.items()}
+    return _together(found, request, steps=steps)
 
 
 def failures(labels: Sequence[str], run: RunCommand) -> dict[str, BackendUnavailable]:
@@ -114,6 +121,7 @@ class _Turns(NamedTuple):
     labels: Sequence[str]
     run: RunCommand
     asked: tuple[str, ...]
+    cpus: tuple[int, ...]
     on_step: Callable[[int, int], None] | None
 
     def take(self, rounds: int, mode: Mode, words: Sequence[str]) -> dict[str, list[_Run]]:
@@ -121,10 +129,12 @@ class _Turns(NamedTuple):
         found: dict[str, list[_Run]] = {label: [] for label in self.labels}
         done = 0
         for turn in range(rounds):
+            # Two rounds on each: the order within a round changes with every single one.
+            where = ("--cpu", str(self.cpus[turn // 2 % len(self.cpus)])) if self.cpus else ()
             for label in self.labels if turn % 2 == 0 else reversed(self.labels):
                 first = found[label][0] if found[label] else None
                 again = () if first is None else _same_again(first, mode)
-                answer = self.run(label, (*words, *self.asked, *again))
+                answer = self.run(label, (*words, *self.asked, *where, *again))
                 found[label].append(_checked(label, answer, mode, first))
                 done += 1
                 if self.on_step is not None:
@@ -233,15 +243,19 @@ def _steps(runs: Sequence[_Run]) -> PacedSamples:
 
 def _together(
     found: Mapping[str, Sequence[_Run]],
+    request: Request,
     *,
     samples: Mapping[str, Samples] | None = None,
     steps: Mapping[str, PacedSamples] | None = None,
 ) -> CommandRun:
     reports = [one.report for runs in found.values() for one in runs]
     dropped = sum(one.dropped for one in reports)
+    answers = together_scheduling([one.scheduling for one in reports])
+    if request.cpu is None:  # nobody asked for the processors that took turns
+        answers = replace(answers, cpu=None)
     return CommandRun(
         clock=together_clock([one.clock for one in reports]),
-        scheduling=together_scheduling([one.scheduling for one in reports]),
+        scheduling=answers,
         samples=samples or {},
         steps=steps or {},
         notes=(

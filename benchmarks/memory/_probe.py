@@ -64,7 +64,18 @@ def probe(request: dict[str, Any]) -> dict[str, Any]:
     report["import_ns"] = imported - start
     report["load_ns"] = loaded - begin
     report["first_action_ns"] = acted - loaded
+    report["files"] = mapped_files()
     return report
+
+
+def mapped_files() -> list[str]:
+    """Files of which this process has pages: libraries above all; empty where unknown."""
+    try:
+        lines = Path("/proc/self/maps").read_text().splitlines()
+    except OSError:
+        return []
+    paths = {line.split(maxsplit=5)[5] for line in lines if line.count("/")}
+    return sorted(path for path in paths if Path(path).is_file())
 
 
 def _opener(path: Path, backend: str) -> Any:

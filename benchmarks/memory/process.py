@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -144,6 +145,24 @@ def measure_memory(
     }
 
 
+def prepare(path: Path, backend: str) -> None:
+    """See whether a backend runs at all, and bring its files into the system's cache.
+
+    A process that touches one page of a file is given those around it which lie in the cache, so
+    what it holds depends on what others have read before it. With all of them there it does not.
+
+    Raises:
+        BackendUnavailable, WrongProcessor, BundleProblem: see `probe_once`.
+    """
+    if backend == C:
+        probe_once(path, backend)
+        return
+    for name in _ask(path, backend)["files"]:
+        with suppress(OSError), Path(name).open("rb", buffering=0) as file:
+            while file.read(1 << 22):
+                pass
+
+
 def probe_once(path: Path, backend: str) -> Probe:
     """One fresh process.
 
@@ -153,7 +172,7 @@ def probe_once(path: Path, backend: str) -> Probe:
     """
     if backend == C:
         return _command_probe(path)
-    report = run_probe({"path": str(path.resolve()), "backend": backend, "calls": CALLS})
+    report = _ask(path, backend)
     baseline, imported, ran = report["baseline"], report["imported"], report["ran"]
     return Probe(
         baseline_rss_bytes=baseline["rss_bytes"],
@@ -170,6 +189,10 @@ def probe_once(path: Path, backend: str) -> Probe:
         load_ns=report["load_ns"],
         first_action_ns=report["first_action_ns"],
     )
+
+
+def _ask(path: Path, backend: str) -> dict[str, Any]:
+    return run_probe({"path": str(path.resolve()), "backend": backend, "calls": CALLS})
 
 
 def _command_probe(path: Path) -> Probe:

@@ -74,6 +74,10 @@ class SshHost:
         self._connection, self._cache = connection, cache
         self._bundles, self._targets, self._steps = bundles, targets, steps
 
+    def cpus(self) -> tuple[int, ...]:
+        """As many as it has; one that it refuses to a program is passed over there."""
+        return tuple(range(self.machine().cores))
+
     def machine(self) -> Machine:
         """Read now; raises as `snapshot`."""
         with tempfile.TemporaryDirectory(prefix="dspctl-") as folder:

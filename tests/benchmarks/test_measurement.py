@@ -13,7 +13,7 @@ from dspctl.benchmarks import request as requests
 from dspctl.benchmarks.calls import running, timing
 from dspctl.benchmarks.calls.latency import measure_latency
 from dspctl.benchmarks.keeper import Progress
-from dspctl.benchmarks.memory.process import probe_once
+from dspctl.benchmarks.memory.process import prepare
 from dspctl.benchmarks.record.file import load_raw, save_result
 from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.subjects import choose_observations
@@ -259,9 +259,9 @@ def test_memory_that_cannot_be_measured_is_listed_with_its_reason(
     def failing(path: Path, backend: str) -> None:
         if path == subjects["unpruned"]:
             raise BackendUnavailable("its process was killed")
-        probe_once(path, backend)
+        prepare(path, backend)
 
-    monkeypatch.setattr(measurement, "probe_once", failing)
+    monkeypatch.setattr(measurement, "prepare", failing)
     result = measure(subjects, quick(memory=True))
     assert [one.label for one in result.memory] == ["pruned"]
     assert [(one.label, one.backend, one.reason) for one in result.skipped] == [

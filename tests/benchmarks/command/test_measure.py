@@ -39,6 +39,23 @@ def test_subjects_take_turns_and_the_order_turns() -> None:
     assert steps == [(done, 20) for done in range(1, 21)]
 
 
+def test_a_round_is_on_one_processor_and_the_rounds_take_turns() -> None:
+    program = FakeProgram(A=400, B=20)
+    program.scheduling = {
+        **{"fifo": None, "mlock": None},
+        "cpu": {"value": 2, "granted": True},
+    }
+    found = measure_command("AB", program, request(), mode="back_to_back", cpus=(2, 5))
+    where = [(label, option(words, "--cpu", "")) for label, words in program.asked]
+    once = [("A", "2"), ("B", "2"), ("B", "2"), ("A", "2")]
+    other = [(label, "5") for label, _ in once]
+    assert where == [*once, *other, *once, *other, *once]
+    assert found.scheduling.cpu is None  # nobody asked for one
+    asked = FakeProgram(A=400, B=20)
+    measure_command("AB", asked, request(cpu=3), mode="paced", cpus=(2, 5))
+    assert {option(words, "--cpu", "") for _, words in asked.asked} == {"3"}
+
+
 @pytest.mark.parametrize(
     ("seconds", "rounds", "each"),
     [(2.0, 10, "0.1"), (40.0, MOST_ROUNDS, "1"), (0.2, FEWEST_ROUNDS, "0.02"), (1e-3, 5, "0.01")],

@@ -16,6 +16,7 @@ from dspctl.benchmarks.memory.process import (
     Memory,
     Probe,
     measure_memory,
+    prepare,
     probe_once,
     run_probe,
 )
@@ -254,6 +255,17 @@ def test_the_command_of_a_bundle_is_measured(tmp_path: Path) -> None:
     (bundle / "native/here/policy").chmod(0o644)  # a copy may lose the mode
     with pytest.raises(BackendUnavailable, match="executable"):
         probe_once(bundle, "c")
+
+
+def test_a_probe_names_the_files_that_it_maps(policy: Path) -> None:
+    files = run_probe({"path": str(policy), "backend": "numpy", "calls": 1})["files"]
+    assert any("_multiarray_umath" in name for name in files)
+    assert all(Path(name).is_file() for name in files)
+
+
+def test_what_does_not_run_cannot_be_prepared(tmp_path: Path) -> None:
+    with pytest.raises(BackendUnavailable, match=r"PolicyNotFound|there is no policy"):
+        prepare(tmp_path / "none.safetensors", "numpy")
 
 
 def test_a_failing_probe_says_why(tmp_path: Path) -> None:

@@ -79,6 +79,10 @@ class UnknownMethod(ConfigProblem):
     """No pruning method has this name."""
 
 
+class TeacherMismatch(ConfigProblem):
+    """The teacher was trained for another environment."""
+
+
 class UnknownActivation(ConfigProblem):
     """The activation is not one every backend can run."""
 

@@ -12,23 +12,24 @@ _HOMES = {
     "METHODS": "pruning",
     "RECIPES": "recipes",
     "Evaluation": "evaluation",
-    "Progress": "ppo",
+    "Progress": "loop",
     "Run": "checkpoint",
     "TrainConfig": "config",
-    "TrainResult": "ppo",
+    "TrainResult": "training",
     "evaluate": "evaluation",
     "load_run": "checkpoint",
     "recipe": "recipes",
-    "train": "ppo",
+    "train": "training",
 }
 
 if TYPE_CHECKING:
     from dspctl.trainer.checkpoint import Run, load_run
     from dspctl.trainer.config import TrainConfig
     from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
-    from dspctl.trainer.ppo import Progress, TrainResult, train
+    from dspctl.trainer.loop import Progress
     from dspctl.trainer.pruning import METHODS
     from dspctl.trainer.recipes import RECIPES, recipe
+    from dspctl.trainer.training import TrainResult, train
 
 __all__ = [
     "EVALUATION_SEED",

@@ -14,7 +14,7 @@ from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.heads import Categorical, Gaussian, Head, Surrogate
 from dspctl.trainer.network import Network
 from dspctl.trainer.pruning.regularizers import Regularizer
-from dspctl.trainer.update import ActorBatch, CriticBatch
+from dspctl.trainer.update import ActorBatch, ActorLoss, CriticBatch
 
 
 class AutogradGradients:
@@ -27,8 +27,9 @@ class AutogradGradients:
         batch: ActorBatch,
         config: TrainConfig,
         regularizer: Regularizer | None,
-    ) -> tuple[Surrogate, float]:
-        """Gradient of Eq 13 with its sign turned."""
+        distillation: float = 0.0,
+    ) -> ActorLoss:
+        """Gradient of Eq 13 with its sign turned, and of the distance from a teacher."""
         vector = _leaf(actor)
         outputs = _forward(actor, vector, batch.observations)
         extra = vector[actor.layout.extra_slice]
@@ -47,7 +48,10 @@ class AutogradGradients:
         surrogate = torch.min(ratio * advantage, ratio.clamp(low, high) * advantage).mean()
         entropy = distribution.entropy().mean()
         penalty = _penalty(actor, vector, config, regularizer)
-        (penalty - surrogate - config.entropy * entropy).backward()
+        distance = torch.zeros(())
+        if distillation and batch.targets is not None:
+            distance = _imitation(head, outputs, torch.from_numpy(batch.targets))
+        (penalty - surrogate - config.entropy * entropy + distillation * distance).backward()
         _store(actor, vector)
         scalars = Surrogate(
             -surrogate.item(),
@@ -55,7 +59,7 @@ class AutogradGradients:
             (ratio - 1 - log_ratio).mean().item(),
             ((ratio - 1).abs() > config.clip_range).float().mean().item(),
         )
-        return scalars, penalty.item()
+        return ActorLoss(scalars, penalty.item(), distance.item())
 
     def critic(
         self,
@@ -69,6 +73,12 @@ class AutogradGradients:
         (0.5 * loss).backward()
         _store(critic, vector)
         return loss.item()
+
+
+def _imitation(head: Head, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    if isinstance(head, Categorical):
+        return torch.nn.functional.cross_entropy(outputs, targets)
+    return (outputs - targets).square().sum(1).mean()
 
 
 def _leaf(network: Network) -> torch.Tensor:

@@ -7,12 +7,16 @@
 ``tensorboard/``          the same figures as event files
 ``checkpoint.safetensors``  the `TrainState`, replaced atomically
 ``policy.safetensors``    the masked policy, written when training ends or stops
+``teacher.safetensors``   the policy that it learns from, where the method has one
+``teacher/``              that policy's own run, where it was trained first
+``candidates/``           the best policies that were tried on the way
 ``observations.safetensors``  raw observations of the last rollouts, for the proofs
 ========================  ===========================================================
 """
 
 import json
 import shutil
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +60,6 @@ class Run:
         """True when training reached its last step."""
         return bool(self.info["status"] == "finished")
 
-    @property
-    def resumable(self) -> bool:
-        """True when there is a checkpoint to go on from, and steps are left."""
-        return not self.finished and (self.path / _CHECKPOINT).is_file()
-
     def policy(self) -> Policy:
         """The masked policy.
 
@@ -71,13 +70,8 @@ class Run:
         if not path.is_file():
             if self.finished:
                 reason = "its policy file is gone: train it again with --force"
-            elif self.resumable:
-                reason = f"its training was cut off: go on with  dspctl train --resume {self.path}"
             else:
-                reason = (
-                    "its training was cut off, and it has no checkpoint to go on from: train it "
-                    "again with --force"
-                )
+                reason = f"its training was cut off: go on with  dspctl train --resume {self.path}"
             raise RunIncomplete(f"{self.path} has no policy, {reason}")
         return load_policy(path)
 
@@ -178,7 +172,34 @@ class RunFolder:
             bytes_from_tensors({"observations": np.ascontiguousarray(observations)}),
         )
 
+    def write_teacher(self, policy: Policy, *, source: str, sha256: str) -> None:
+        """Keep a copy of the teacher, and note where it came from."""
+        self.write_info(teacher={"source": source, "sha256": sha256})
+        save_policy(policy, self.path / "teacher.safetensors", force=True)
+
+    def candidate(self, iteration: int) -> Path:
+        """The policy after *iteration* iterations, while it is among the best that were tried."""
+        return self.path / "candidates" / f"{iteration:06d}.safetensors"
+
+    def write_candidate(self, iteration: int, policy: Policy) -> None:
+        """Keep a policy that may be delivered."""
+        path = self.candidate(iteration)
+        path.parent.mkdir(exist_ok=True)
+        save_policy(policy, path, force=True)
+
+    def keep_candidates(self, iterations: Collection[int]) -> None:
+        """Remove all candidates but those of *iterations*."""
+        kept = {self.candidate(iteration) for iteration in iterations}
+        for path in self.path.glob("candidates/*.safetensors"):
+            if path not in kept:
+                path.unlink()
+
     # --- the training state -------------------------------------------------------------
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is a checkpoint."""
+        return (self.path / _CHECKPOINT).is_file()
 
     def save_state(self, state: TrainState) -> None:
         """Replace the checkpoint atomically."""

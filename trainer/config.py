@@ -101,7 +101,23 @@ class TrainConfig:
         bool, "Add a removed unit's mean activation to the next layer's bias."
     ] = True
 
+    # --- distillation
+    teacher: Annotated[
+        str, "Run or policy file to learn from; a method that needs one trains it first if empty."
+    ] = ""
+    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 2.0
+    imitation_end: Annotated[
+        float, "Share of the run during which the teacher alone teaches, without rewards."
+    ] = 0.55
+    distillation_end: Annotated[
+        float, "Share of the run by which the distance's weight has fallen to 0."
+    ] = 0.95
+    memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
+
     # --- keeping
+    trials: Annotated[
+        int, "Times the policy is tried once units stay; the best is delivered. 0: the last one."
+    ] = 0
     checkpoint_seconds: Annotated[float, "Seconds between checkpoints."] = 30.0
 
     def __post_init__(self) -> None:
@@ -162,6 +178,7 @@ class TrainConfig:
             "minibatch",
             "epochs",
             "prune_every",
+            "memory",
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -169,13 +186,27 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigProblem(f"{name} must be positive, not {value}")
-        for name in ("entropy", "target_kl", "penalty", "floor", "checkpoint_seconds"):
+        for name in (
+            "entropy",
+            "target_kl",
+            "penalty",
+            "floor",
+            "checkpoint_seconds",
+            "distillation",
+            "trials",
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigProblem(f"{name} must not be negative, not {value}")
         for name in ("gamma", "gae_lambda", "learning_rate_hold"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigProblem(f"{name} must be in [0, 1], not {getattr(self, name)}")
+        if not 0 <= self.imitation_end <= self.distillation_end <= 1:
+            raise ConfigProblem(
+                "imitation must end before distillation does, both as shares of the run in [0, 1]: "
+                f"not imitation_end {self.imitation_end} and distillation_end "
+                f"{self.distillation_end}"
+            )
         if self.seed < 0:
             raise ConfigProblem(f"seed must not be negative, not {self.seed}")
         if not 0 <= self.prune_start < self.prune_end <= 1:

@@ -64,6 +64,14 @@ class Head(Protocol):
         """
         ...
 
+    def imitation(self, outputs: Matrix, targets: Matrix) -> tuple[float, Matrix]:
+        """How far *outputs* are from a teacher's *targets*, float32 [rows, out] both.
+
+        Returns:
+            The loss, a mean over rows, and its derivative float32 [rows, out].
+        """
+        ...
+
 
 def _clipped(
     log_prob: Vector, old_log_prob: Vector, advantage: Vector, clip_range: float
@@ -144,6 +152,14 @@ class Categorical:
         scalars = Surrogate(loss, float(entropy.sum()) / len(actions), kl, clip_fraction)
         return scalars, np.ascontiguousarray(d.T), np.zeros(0, np.float32)
 
+    def imitation(self, outputs: Matrix, targets: Matrix) -> tuple[float, Matrix]:
+        """Cross-entropy with the teacher's probabilities; its derivative is p - targets."""
+        log_p = self._log_softmax(outputs).T
+        loss = -float((targets * log_p).sum()) / len(targets)
+        d = np.exp(log_p) - targets
+        d *= np.float32(1 / len(targets))
+        return loss, np.ascontiguousarray(d)
+
 
 class Gaussian:
     """Continuous actions around means, with one learnt log deviation per dimension."""
@@ -194,3 +210,10 @@ class Gaussian:
         z *= inverse
         entropy = float(extra.sum()) + 0.5 * self._dimensions * (1 + math.log(2 * math.pi))
         return Surrogate(loss, entropy, kl, clip_fraction), z, d_extra
+
+    def imitation(self, outputs: Matrix, targets: Matrix) -> tuple[float, Matrix]:
+        """Squared distance of the means, summed over dimensions."""
+        error = outputs - targets
+        loss = float(np.einsum("ij,ij->", error, error)) / len(error)
+        error *= np.float32(2 / len(error))
+        return loss, error

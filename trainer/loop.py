@@ -7,32 +7,36 @@ doing one after the other.
 """
 
 import logging
-import platform
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
-import dspctl
 from dspctl.errors import TrainingDiverged
+from dspctl.runtime import Policy
 from dspctl.trainer.background import Background
 from dspctl.trainer.batches import batches_from_rollout
 from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.environments import Task, describe
+from dspctl.trainer.distillation import Memory, Teacher, imitate
+from dspctl.trainer.distillation.phases import distillation_at, imitates
+from dspctl.trainer.environments import Task
 from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter, progress_figures
-from dspctl.trainer.pruning import method_named
-from dspctl.trainer.rollout import Collector, Seconds
+from dspctl.trainer.rollout import Collector, Rollout, Seconds
+from dspctl.trainer.selection import Selection
 from dspctl.trainer.state import TrainState
-from dspctl.trainer.update import FusedGradients, Gradients, update_actor, update_critic
-from dspctl.trainer.vector import VectorEnvironment, make_vector
+from dspctl.trainer.update import (
+    ActorBatch,
+    FusedGradients,
+    Gradients,
+    update_actor,
+    update_critic,
+)
+from dspctl.trainer.vector import VectorEnvironment
 
 log = logging.getLogger(__name__)
 
@@ -72,85 +76,7 @@ class Progress:
     seconds: float
 
 
-@dataclass(frozen=True)
-class TrainResult:
-    """What `train` leaves behind.
-
-    Attributes:
-        run: the run folder.
-        finished: False when it was stopped before the last step.
-        steps: environment steps taken.
-        seconds: time spent training.
-        units: the actor's hidden units, per layer.
-    """
-
-    run: Path
-    finished: bool
-    steps: int
-    seconds: float
-    units: tuple[int, ...]
-
-
-def train(
-    config: TrainConfig,
-    run: Path,
-    *,
-    resume: bool = False,
-    force: bool = False,
-    on_progress: Callable[[Progress], None] | None = None,
-    should_stop: Callable[[], bool] | None = None,
-) -> TrainResult:
-    """Train a policy and write everything about it into the folder *run*.
-
-    Args:
-        config: every setting; `dspctl.trainer.recipe` gives good ones. Ignored when resuming: the
-            run's own are used.
-        run: the run folder, new or empty unless *resume* or *force* is set.
-        resume: go on from the run's last checkpoint.
-        force: replace a run that is there.
-        on_progress: called after every iteration.
-        should_stop: asked after every iteration; True writes a checkpoint and returns.
-
-    Raises:
-        OutputExists: the folder holds something; see `RunFolder.create`.
-        RunNotFound, RunIncomplete, RunVersion: nothing that can be resumed.
-        TrainingDiverged: a parameter or observation stopped being finite.
-        UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
-    """
-    if resume:
-        folder = RunFolder.reopen(run, {})
-        config = folder.config
-    task = describe(config.environment)
-    method_named(config.method)
-    if resume:
-        state = folder.load_state(task)
-        folder.cut_metrics(state.iteration)
-    else:
-        folder = RunFolder.create(run, config, _about_this_machine(), force=force)
-        state = TrainState.initial(config, task)
-    vector = make_vector(
-        task,
-        count=config.environments,
-        # A resumed run cannot restore the simulators, so it starts them anew from another seed.
-        seed=state.environment_seed + state.iteration,
-        backend=config.vector_backend,
-        threads=config.threads,
-    )
-    try:
-        # BLAS threads of its own would fight with ours; these matrices are too small for them.
-        with (
-            threadpool_limits(1),
-            MetricsWriter(run, resumed_at=state.steps if resume else None) as metrics,
-            Background[float](config.threads) as background,
-        ):
-            loop = _Loop(config, task, state, vector, folder, metrics, background)
-            finished = loop.run(on_progress, should_stop)
-    finally:
-        vector.close()
-    return TrainResult(run, finished, state.steps, state.seconds, state.actor.network.hidden)
-
-
-class _Loop:
+class Loop:
     """The iterations of one process; everything that outlives it is in the `TrainState`."""
 
     def __init__(
@@ -162,7 +88,11 @@ class _Loop:
         folder: RunFolder,
         metrics: MetricsWriter,
         background: Background[float],
+        teacher: Teacher | None,
     ) -> None:
+        self.teacher = teacher
+        if teacher is not None:
+            self.memory = Memory(config.memory, task.observation.size, task.outputs)
         self.config, self.task, self.state, self.folder = config, task, state, folder
         self.metrics, self.background = metrics, background
         self.vector_backend = vector.backend
@@ -172,6 +102,14 @@ class _Loop:
         self.normalizer = state.normalizer(config)
         kept = -(-RECORDED_OBSERVATIONS // (config.environments * config.rollout_steps))
         self.recorded: deque[NDArray[np.float32]] = deque(maxlen=kept)
+        self.selection = Selection(
+            folder,
+            config,
+            task,
+            first=state.actor.pruner.settled,
+            iteration=state.iteration,
+        )
+        self.best: Policy | None = None
         # A resumed run goes on adding to where its time went.
         self.seconds = {
             part: folder.info.get("time_split_s", {}).get(part, 0.0)
@@ -189,6 +127,8 @@ class _Loop:
         saved_at = perf_counter()
         while state.iteration < config.iterations:
             progress = self.iterate()
+            if self.selection.due(state.iteration):
+                self.consider()
             if on_progress is not None:
                 on_progress(progress)
             if should_stop is not None and should_stop():
@@ -197,6 +137,10 @@ class _Loop:
                 self.save("running")
                 saved_at = perf_counter()
         finished = state.iteration >= config.iterations
+        if finished:
+            started = perf_counter()
+            self.best = self.selection.best()
+            state.seconds += perf_counter() - started
         self.save("finished" if finished else "interrupted")
         return finished
 
@@ -219,9 +163,7 @@ class _Loop:
         self.background.start(
             partial(update_critic, critic, batches.critic, config, learning_rate, self.gradients)
         )
-        actor_stats = update_actor(
-            actor, state.head, batches.actor, config, learning_rate, self.gradients
-        )
+        actor_stats = self._update_actor(batches.actor, rollout, learning_rate)
         self._check_finite()
         phase = actor.pruner.phase(state.iteration)
         learnt_from = batches.actor.observations[:_MEAN_ROWS]
@@ -233,7 +175,7 @@ class _Loop:
         self.metrics.write(
             {
                 **progress_figures(state, self.episodes),
-                **actor_stats._asdict(),
+                **actor_stats,
                 # Of the update that ended in this iteration: the one on the rollout before.
                 "value_loss": value_loss,
                 "explained_variance": batches.explained_variance,
@@ -254,6 +196,39 @@ class _Loop:
             phase=phase,
             seconds=state.seconds,
         )
+
+    def _update_actor(
+        self, batch: ActorBatch, rollout: Rollout, learning_rate: float
+    ) -> dict[str, float]:
+        """Learn from the teacher alone, from rewards alone, or from both; returns figures."""
+        config, state, teacher = self.config, self.state, self.teacher
+        weight = 0.0
+        if teacher is not None:
+            targets = teacher.targets(rollout.raw[:-1][rollout.valid])
+            batch = batch._replace(targets=targets)
+            weight = distillation_at(state.iteration, config)
+            if imitates(state.iteration, config):
+                self.memory.add(batch.observations, targets)
+                return imitate(
+                    state.actor,
+                    state.head,
+                    self.memory,
+                    minibatches=config.epochs * max(1, round(len(targets) / config.minibatch)),
+                    rows=config.minibatch,
+                    learning_rate=learning_rate,
+                    max_norm=config.gradient_norm,
+                    penalty=config.penalty,
+                )._asdict()
+        return update_actor(
+            state.actor, state.head, batch, config, learning_rate, self.gradients, weight
+        )._asdict()
+
+    def consider(self) -> None:
+        """Try the policy as it is now."""
+        started = perf_counter()
+        policy = self.state.policy(self.config, self.task, self.normalizer)
+        self.selection.consider(self.state.iteration, policy)
+        self.state.seconds += perf_counter() - started
 
     def _clock(self, started: float, seconds: Seconds) -> dict[str, float]:
         """Account for the iteration that began at *started*; returns its figures."""
@@ -287,7 +262,7 @@ class _Loop:
         # that was resumed at its very end has recorded nothing and keeps what was written.
         if status != "running" and self.recorded:
             observations = np.concatenate(self.recorded)[-RECORDED_OBSERVATIONS:]
-            policy = state.policy(self.config, self.task, self.normalizer)
+            policy = self.best or state.policy(self.config, self.task, self.normalizer)
             self.folder.write_policy(policy, observations)
         self.folder.save_state(state)
         self.folder.write_info(
@@ -321,12 +296,3 @@ def _gradients(name: str) -> Gradients:
 
     torch.set_num_threads(1)
     return AutogradGradients()
-
-
-def _about_this_machine() -> dict[str, Any]:
-    return {
-        "dspctl": dspctl.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "machine": platform.machine(),
-    }

@@ -15,9 +15,11 @@ class RunningMoments:
         mean: float64 [size].
         variance: float64 [size], population variance.
         count: number of samples seen.
+        frozen: whether they stay as they are; a student's are its teacher's.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, *, frozen: bool = False) -> None:
+        self.frozen = frozen
         self.mean = np.zeros(size)
         self.variance = np.ones(size)
         self.count = 0.0
@@ -25,7 +27,7 @@ class RunningMoments:
     def update(self, batch: NDArray[np.floating[Any]]) -> None:
         """Merge *batch*, float [samples, size]."""
         samples = len(batch)
-        if samples == 0:
+        if samples == 0 or self.frozen:
             return
         wide = batch.astype(np.float64)
         mean, variance = wide.mean(axis=0), wide.var(axis=0)

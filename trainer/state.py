@@ -91,7 +91,7 @@ class TrainState:
                 1, 1.0, 0, config.critic_sparsity, critic_rng, outputs_are_actions=False
             ),
             head=Categorical(task.outputs) if task.discrete else Gaussian(task.outputs),
-            observations=RunningMoments(inputs),
+            observations=RunningMoments(inputs, frozen=method.teacher),
             scaler=ReturnScaler(config.environments, config.gamma),
             rng=noise,
             environment_seed=int(environments.integers(_LARGEST_TRAINING_SEED)),

@@ -30,12 +30,24 @@ class ActorBatch(NamedTuple):
         actions: int64 [rows] or float32 [rows, action_dim].
         log_prob: float32 [rows], of the actions when they were taken.
         advantages: float32 [rows].
+        targets: float32 [rows, out], what a teacher does in these states, or None.
     """
 
     observations: Matrix
     actions: NDArray[Any]
     log_prob: Vector
     advantages: Vector
+    targets: Matrix | None = None
+
+    def rows(self, chosen: NDArray[np.int64]) -> "ActorBatch":
+        """The transitions at *chosen*."""
+        return ActorBatch(
+            self.observations.take(chosen, axis=0),
+            self.actions.take(chosen, axis=0),
+            self.log_prob.take(chosen),
+            self.advantages.take(chosen),
+            None if self.targets is None else self.targets.take(chosen, axis=0),
+        )
 
 
 class CriticBatch(NamedTuple):
@@ -58,7 +70,22 @@ class ActorStats(NamedTuple):
     kl: float
     clip_fraction: float
     penalty: float
+    distillation_loss: float
     epochs: int
+
+
+class ActorLoss(NamedTuple):
+    """The parts of an actor's loss on one minibatch.
+
+    Attributes:
+        surrogate: of the policy gradient.
+        penalty: the regulariser, weighted.
+        distillation: the distance from the teacher, not weighted.
+    """
+
+    surrogate: Surrogate
+    penalty: float
+    distillation: float
 
 
 class Gradients(Protocol):
@@ -71,8 +98,10 @@ class Gradients(Protocol):
         batch: ActorBatch,
         config: TrainConfig,
         regularizer: Regularizer | None,
-    ) -> tuple[Surrogate, float]:
-        """Gradient of Eq 13 with its sign turned; returns scalars and the penalty's value."""
+        distillation: float = 0.0,
+    ) -> ActorLoss:
+        """Gradient of Eq 13 with its sign turned, plus *distillation* times the distance from
+        the batch's targets."""
         ...
 
     def critic(
@@ -94,7 +123,8 @@ class FusedGradients:
         batch: ActorBatch,
         config: TrainConfig,
         regularizer: Regularizer | None,
-    ) -> tuple[Surrogate, float]:
+        distillation: float = 0.0,
+    ) -> ActorLoss:
         """See `Gradients.actor`."""
         outputs = actor.forward(batch.observations)
         scalars, d_outputs, d_extra = head.surrogate(
@@ -106,9 +136,14 @@ class FusedGradients:
             clip_range=config.clip_range,
             entropy_weight=config.entropy,
         )
+        distance = 0.0
+        if distillation and batch.targets is not None:
+            distance, d_distance = head.imitation(outputs, batch.targets)
+            d_distance *= np.float32(distillation)
+            d_outputs += d_distance
         actor.backward(d_outputs)
         actor.extra_gradients[:] = d_extra
-        return scalars, _penalise(actor, config, regularizer)
+        return ActorLoss(scalars, _penalise(actor, config, regularizer), distance)
 
     def critic(
         self,
@@ -136,35 +171,38 @@ def update_actor(
     config: TrainConfig,
     learning_rate: float,
     gradients: Gradients,
+    distillation: float = 0.0,
 ) -> ActorStats:
-    """Improve the actor on one rollout (DSP Eq 3, 13).
+    """Improve the actor on one rollout (DSP Eq 3, 13), held to its teacher by *distillation*.
 
     Stops after the first epoch whose mean KL exceeds ``config.target_kl`` (0 never stops).
     """
-    totals = np.zeros(5)
+    totals = np.zeros(6)
     minibatches = epochs = 0
     while epochs < config.epochs:
         epochs += 1
         epoch_kl, count = 0.0, 0
         for rows in _minibatches(len(batch.advantages), config.minibatch, actor.rng):
-            part = ActorBatch(*(array.take(rows, axis=0) for array in batch))
+            part = batch.rows(rows)
             if config.normalize_advantages:
                 part = part._replace(advantages=_standardise(part.advantages))
-            scalars, penalty = gradients.actor(actor.network, head, part, config, actor.regularizer)
+            loss = gradients.actor(
+                actor.network, head, part, config, actor.regularizer, distillation
+            )
             actor.optimiser.step(
                 actor.network.parameters,
                 actor.network.gradients,
                 learning_rate=learning_rate,
                 max_norm=config.gradient_norm,
             )
-            totals += (*scalars, penalty)
-            epoch_kl += scalars.kl
+            totals += (*loss.surrogate, loss.penalty, loss.distillation)
+            epoch_kl += loss.surrogate.kl
             count += 1
         minibatches += count
         if config.target_kl and epoch_kl > config.target_kl * count:
             break
-    loss, entropy, kl, clip_fraction, penalty = (totals / minibatches).tolist()
-    return ActorStats(loss, entropy, kl, clip_fraction, penalty, epochs)
+    means = dict(zip(ActorStats._fields, (totals / minibatches).tolist(), strict=False))
+    return ActorStats(**means, epochs=epochs)
 
 
 def update_critic(

@@ -134,10 +134,8 @@ def _draw_run(run: "Run") -> None:
     show.facts(str(run.path), entries)
     if run.finished:
         show.next_command(f"dspctl compact {run.path} -o policy.safetensors", "minimal network")
-    elif run.resumable:
-        show.next_command(f"dspctl train --resume {run.path}", "go on with it")
     else:
-        show.note("it was cut off before its first checkpoint: train it again with --force")
+        show.next_command(f"dspctl train --resume {run.path}", "go on with it")
 
 
 def _draw_bundle(bundle: "Bundle") -> None:

@@ -30,6 +30,9 @@ def network(activation: str, *, biases: bool, extra: int = 0, outputs: int = OUT
     return result
 
 
+DISTILLATION = 1.7
+
+
 def actor_batch(head: Head, actor: Network) -> ActorBatch:
     rng = np.random.default_rng(4)
     observations = rng.normal(size=(ROWS, INPUTS)).astype(np.float32)
@@ -39,7 +42,8 @@ def actor_batch(head: Head, actor: Network) -> ActorBatch:
     # Old log-probabilities of a policy a little off, so that some ratios are clipped on each side.
     old = head.log_prob(outputs, actor.extra, actions)
     old = old + rng.normal(scale=0.3, size=ROWS).astype(np.float32)
-    return ActorBatch(observations, actions, old, rng.normal(size=ROWS).astype(np.float32))
+    targets = rng.dirichlet(np.ones(OUTPUTS), ROWS).astype(np.float32)
+    return ActorBatch(observations, actions, old, rng.normal(size=ROWS).astype(np.float32), targets)
 
 
 @pytest.mark.parametrize("biases", [True, False])
@@ -51,17 +55,19 @@ def test_actor_gradient_equals_autograd(discrete: bool, activation: str, biases:
     batch = actor_batch(head, actor)
     regularizer = OmegaRegularizer()
 
-    expected, penalty = AutogradGradients().actor(actor, head, batch, CONFIG, regularizer)
+    expected = AutogradGradients().actor(actor, head, batch, CONFIG, regularizer, DISTILLATION)
     reference = actor.gradients.copy()
     actor.gradients[:] = np.nan
-    fused, fused_penalty = FusedGradients().actor(actor, head, batch, CONFIG, regularizer)
+    fused = FusedGradients().actor(actor, head, batch, CONFIG, regularizer, DISTILLATION)
 
-    assert 0.05 < expected.clip_fraction < 0.95, "the batch must exercise the clipping"
+    assert 0.05 < expected.surrogate.clip_fraction < 0.95, "the batch must exercise the clipping"
     assert np.abs(reference).max() > 1e-2
     np.testing.assert_allclose(actor.gradients, reference, rtol=2e-4, atol=2e-6)
-    np.testing.assert_allclose(fused, expected, rtol=1e-4, atol=1e-6)
-    assert fused_penalty == pytest.approx(penalty, rel=1e-4)
-    assert penalty > 0
+    np.testing.assert_allclose(fused.surrogate, expected.surrogate, rtol=1e-4, atol=1e-6)
+    assert fused.penalty == pytest.approx(expected.penalty, rel=1e-4)
+    assert fused.distillation == pytest.approx(expected.distillation, rel=1e-4)
+    assert expected.penalty > 0
+    assert expected.distillation > 0.1
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])

@@ -25,6 +25,7 @@ class Method:
         saliency: what ranks the units, or None for a method that removes nothing.
         curve: how sparsity grows over the pruning phase.
         granularity: what leaves as one.
+        teacher: whether it learns from a trained policy.
     """
 
     summary: str
@@ -32,6 +33,7 @@ class Method:
     saliency: Saliency | None = None
     curve: Curve = cubic
     granularity: Granularity = "unit"
+    teacher: bool = False
 
 
 METHODS: dict[str, Method] = {
@@ -40,6 +42,12 @@ METHODS: dict[str, Method] = {
         "dynamic structured pruning: importance penalty, cubic schedule, whole units",
         regularizer=OmegaRegularizer(),
         saliency=omega,
+    ),
+    "dsp-kd": Method(
+        "dynamic structured pruning with the unpruned policy as a teacher",
+        regularizer=OmegaRegularizer(),
+        saliency=omega,
+        teacher=True,
     ),
 }
 

@@ -94,6 +94,11 @@ class Pruner:
         alive = sum(units.size for units in self.archive.alive)
         return 1 - alive / self._original_units if self._original_units else 0.0
 
+    @property
+    def settled(self) -> int:
+        """Iterations after which the units stay; of an unpruned network, half of the run."""
+        return self.schedule.last + 1 if self.active else self._config.iterations // 2
+
     def scheduled(self, iteration: int) -> float:
         """The sparsity that the schedule asks for at *iteration*, 0 for an unpruned network."""
         return self.schedule.sparsity(iteration) if self.active else 0.0

@@ -1,0 +1,193 @@
+"""One call that trains: the run folder, a teacher where the method needs one, then the loop."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import dspctl
+from dspctl.trainer.background import Background
+from dspctl.trainer.checkpoint import RunFolder, load_run
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.distillation import Teacher, open_teacher
+from dspctl.trainer.distillation.inheritance import take_over
+from dspctl.trainer.environments import Task, describe
+from dspctl.trainer.loop import Loop, Progress
+from dspctl.trainer.metrics import MetricsWriter
+from dspctl.trainer.pruning import method_named
+from dspctl.trainer.recipes import recipe
+from dspctl.trainer.state import TrainState
+from dspctl.trainer.vector import make_vector
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]
+
+
+# What a teacher that is trained first has in common with its student.
+_SHARED_WITH_TEACHER = (
+    "seed",
+    "threads",
+    "vector_backend",
+    "hidden",
+    "activation",
+    "biases",
+    "gamma",
+    "normalize_observations",
+    "normalize_rewards",
+)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """What `train` leaves behind.
+
+    Attributes:
+        run: the run folder.
+        finished: False when it was stopped before the last step.
+        steps: environment steps taken, without those of a teacher.
+        seconds: time spent training, without that of a teacher.
+        units: the actor's hidden units, per layer.
+    """
+
+    run: Path
+    finished: bool
+    steps: int
+    seconds: float
+    units: tuple[int, ...]
+
+
+def train(
+    config: TrainConfig,
+    run: Path,
+    *,
+    resume: bool = False,
+    force: bool = False,
+    on_progress: OnProgress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> TrainResult:
+    """Train a policy and write everything about it into the folder *run*.
+
+    Args:
+        config: every setting; `dspctl.trainer.recipe` gives good ones. Ignored when resuming: the
+            run's own are used.
+        run: the run folder, new or empty unless *resume* or *force* is set.
+        resume: go on from the run's last checkpoint.
+        force: replace a run that is there.
+        on_progress: called after every iteration.
+        should_stop: asked after every iteration; True writes a checkpoint and returns.
+
+    Raises:
+        OutputExists: the folder holds something; see `RunFolder.create`.
+        RunNotFound, RunIncomplete, RunVersion: nothing that can be resumed.
+        TeacherMismatch: the teacher is of another environment.
+        TrainingDiverged: a parameter or observation stopped being finite.
+        UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
+    """
+    if resume:
+        folder = RunFolder.reopen(run, {})
+        config = folder.config
+    task = describe(config.environment)
+    method = method_named(config.method)
+    if method.teacher and config.teacher and not resume:
+        # Before anything of an older run is replaced.
+        config = _reconciled(config, open_teacher(Path(config.teacher), task))
+    if not resume:
+        folder = RunFolder.create(run, config, _about_this_machine(), force=force)
+    teacher: Teacher | None = None
+    if method.teacher:
+        teacher = _teacher(folder, task, on_progress, should_stop)
+        if teacher is None:
+            return TrainResult(run, False, 0, 0.0, config.hidden)
+    if folder.has_state:
+        state = folder.load_state(task)
+    else:
+        state = TrainState.initial(config, task)
+        if teacher is not None:
+            take_over(state, teacher, config, task)
+        folder.save_state(state)
+    if resume:
+        folder.cut_metrics(state.iteration)
+    vector = make_vector(
+        task,
+        count=config.environments,
+        # A resumed run cannot restore the simulators, so it starts them anew from another seed.
+        seed=state.environment_seed + state.iteration,
+        backend=config.vector_backend,
+        threads=config.threads,
+    )
+    try:
+        # BLAS threads of its own would fight with ours; these matrices are too small for them.
+        with (
+            threadpool_limits(1),
+            MetricsWriter(run, resumed_at=state.steps if resume else None) as metrics,
+            Background[float](config.threads) as background,
+        ):
+            loop = Loop(config, task, state, vector, folder, metrics, background, teacher)
+            finished = loop.run(on_progress, should_stop)
+    finally:
+        vector.close()
+    return TrainResult(run, finished, state.steps, state.seconds, state.actor.network.hidden)
+
+
+def _teacher(
+    folder: RunFolder,
+    task: Task,
+    on_progress: OnProgress | None,
+    should_stop: ShouldStop | None,
+) -> Teacher | None:
+    """The run's teacher, trained first where none was named; None if that was stopped.
+
+    A copy of it stays in the run, so that a resumed one needs nothing from elsewhere.
+    """
+    copy = folder.path / "teacher.safetensors"
+    if copy.is_file():
+        return replace(open_teacher(copy, task), source=folder.info["teacher"]["source"])
+    named = folder.config.teacher
+    if not named:
+        path = folder.path / "teacher"
+        if not _trained(path, folder.config, on_progress, should_stop):
+            return None
+        named = str(path)
+    teacher = open_teacher(Path(named), task)
+    folder.write_teacher(teacher.policy, source=teacher.source, sha256=teacher.sha256)
+    return teacher
+
+
+def _trained(
+    path: Path, config: TrainConfig, on_progress: OnProgress | None, should_stop: ShouldStop | None
+) -> bool:
+    """Train an unpruned policy at *path*, or go on; False when it was stopped."""
+    resume = (path / "run.json").is_file()
+    if resume and load_run(path).finished:
+        return True
+    settings = recipe(
+        config.environment,
+        method="ppo",
+        **{name: getattr(config, name) for name in _SHARED_WITH_TEACHER},
+    )
+
+    def report(progress: Progress) -> None:
+        if on_progress is not None:
+            on_progress(replace(progress, phase="teacher"))
+
+    return train(
+        settings, path, resume=resume, on_progress=report, should_stop=should_stop
+    ).finished
+
+
+def _reconciled(config: TrainConfig, teacher: Teacher) -> TrainConfig:
+    """Observations are normalised as the teacher's are, or not at all."""
+    return replace(config, normalize_observations=teacher.policy.normalizer is not None)
+
+
+def _about_this_machine() -> dict[str, Any]:
+    return {
+        "dspctl": dspctl.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "machine": platform.machine(),
+    }

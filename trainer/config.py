@@ -105,7 +105,7 @@ class TrainConfig:
     teacher: Annotated[
         str, "Run or policy file to learn from; a method that needs one trains it first if empty."
     ] = ""
-    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 2.0
+    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 0.5
     imitation_end: Annotated[
         float, "Share of the run during which the teacher alone teaches, without rewards."
     ] = 0.55
@@ -117,7 +117,7 @@ class TrainConfig:
     # --- keeping
     trials: Annotated[
         int, "Times the policy is tried once units stay; the best is delivered. 0: the last one."
-    ] = 0
+    ] = 8
     checkpoint_seconds: Annotated[float, "Seconds between checkpoints."] = 30.0
 
     def __post_init__(self) -> None:

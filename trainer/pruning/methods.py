@@ -49,6 +49,9 @@ METHODS: dict[str, Method] = {
         saliency=omega,
         teacher=True,
     ),
+    "kd": Method(
+        "distillation of a teacher into a network of given widths, nothing pruned", teacher=True
+    ),
 }
 
 

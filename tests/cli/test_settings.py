@@ -36,6 +36,7 @@ OTHER = {
     "gradient_norm": 0.7,
     "normalize_advantages": False,
     "hidden": [12, 8],
+    "actor_hidden": [6, 4],
     "activation": "relu",
     "biases": False,
     "initial_log_std": -0.5,
@@ -110,3 +111,8 @@ def test_a_malformed_flag_is_explained(call: Call, words: list[str], sentence: s
     done = call("train", "CartPole-v1", *words)
     assert done.code == 2
     assert sentence in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_an_actor_without_hidden_layers_can_be_named(call: Call, tmp_path: Path) -> None:
+    words = ["--steps", "1024", "--method", "ppo", "--actor-hidden", "none", "--no-eval", "--json"]
+    assert call("train", "CartPole-v1", "-o", tmp_path / "run", *words).json()["units"] == []

@@ -58,6 +58,7 @@ class TrainState:
         inputs = task.observation.size
 
         def learner(
+            hidden: tuple[int, ...],
             outputs: int,
             output_gain: float,
             extra: int,
@@ -67,7 +68,7 @@ class TrainState:
             outputs_are_actions: bool,
         ) -> Learner:
             network = Network.initialise(
-                Layout((inputs, *config.hidden, outputs), biases=config.biases, extra=extra),
+                Layout((inputs, *hidden, outputs), biases=config.biases, extra=extra),
                 config.activation,
                 init,
                 hidden_gain=config.hidden_gain,
@@ -85,10 +86,22 @@ class TrainState:
         extra = 0 if task.discrete else task.outputs
         return cls(
             actor=learner(
-                task.outputs, 0.01, extra, config.sparsity, actor_rng, outputs_are_actions=True
+                config.actor_widths,
+                task.outputs,
+                0.01,
+                extra,
+                config.sparsity,
+                actor_rng,
+                outputs_are_actions=True,
             ),
             critic=learner(
-                1, 1.0, 0, config.critic_sparsity, critic_rng, outputs_are_actions=False
+                config.hidden,
+                1,
+                1.0,
+                0,
+                config.critic_sparsity,
+                critic_rng,
+                outputs_are_actions=False,
             ),
             head=Categorical(task.outputs) if task.discrete else Gaussian(task.outputs),
             observations=RunningMoments(inputs, frozen=method.teacher),

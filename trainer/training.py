@@ -98,6 +98,8 @@ def train(
         raise ConfigProblem(
             f"{config.method} learns from no teacher: leave out --teacher, or pass  --method {able}"
         )
+    if config.start and not method.teacher:
+        raise ConfigProblem(f"{config.method} has no start to choose: leave out --start")
     if method.teacher and config.teacher and not resume:
         # Before anything of an older run is replaced.
         config = _reconciled(config, open_teacher(Path(config.teacher), task))

@@ -1,4 +1,4 @@
-"""The smallest network that keeps a share of its teacher's return: a search over whole trainings."""
+"""The smallest network that keeps a share of its teacher's return, by training many."""
 
 from dspctl.benchmarks.shrink.record import ShrinkResult, load_shrink
 from dspctl.benchmarks.shrink.search import Goal, shrink

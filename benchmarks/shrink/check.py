@@ -57,7 +57,9 @@ def share_kept(student: Sequence[float], teacher: Sequence[float], *, seed: int 
     rng = np.random.default_rng(seed)
     drawn = [
         _share(s[rows].mean(axis=1), t[rows].mean(axis=1))
-        for rows in (rng.integers(s.size, size=(_CHUNK, s.size)) for _ in range(_RESAMPLES // _CHUNK))
+        for rows in (
+            rng.integers(s.size, size=(_CHUNK, s.size)) for _ in range(_RESAMPLES // _CHUNK)
+        )
     ]
     low = float(np.quantile(np.concatenate(drawn), 1 - CONFIDENCE))
     return Kept(float(_share(s.mean(), t.mean())), low)

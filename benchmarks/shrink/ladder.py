@@ -96,7 +96,9 @@ def smallest_passed(tried: Iterable[Tried]) -> Tried | None:
     return min((one for one in tried if one.passed), key=lambda one: one.size, default=None)
 
 
-def next_size(tried: Sequence[Tried], failed: Iterable[int], first: int, largest: int) -> int | None:
+def next_size(
+    tried: Sequence[Tried], failed: Iterable[int], first: int, largest: int
+) -> int | None:
     """The size to work at; None when the gap is closed.
 
     Args:

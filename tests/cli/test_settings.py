@@ -36,6 +36,7 @@ OTHER = {
     "gradient_norm": 0.7,
     "normalize_advantages": False,
     "hidden": [12, 8],
+    "actor_hidden": [6, 4],
     "activation": "relu",
     "biases": False,
     "initial_log_std": -0.5,
@@ -90,12 +91,12 @@ def test_every_field_is_a_flag_with_its_sentence(call: Call) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, from the autograd kernel
 def test_every_flag_reaches_the_run(call: Call, tmp_path: Path) -> None:
-    assert set(OTHER) == set(FIELDS) - {"environment", "teacher"}
+    assert set(OTHER) == set(FIELDS) - {"environment", "teacher", "start"}
     words = [word for name, value in OTHER.items() for word in (flag(name), text(value))]
     done = call("train", "CartPole-v1", "-o", tmp_path / "run", "--no-eval", *words)
     assert done.code == 0, done.stderr
     stored = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    assert stored == {"environment": "CartPole-v1", "teacher": "", **OTHER}
+    assert stored == {"environment": "CartPole-v1", "teacher": "", "start": "", **OTHER}
 
 
 def test_a_teacher_reaches_the_run(call: Call, tmp_path: Path, trained: Path) -> None:
@@ -130,3 +131,8 @@ def test_a_malformed_flag_is_explained(call: Call, words: list[str], sentence: s
     done = call("train", "CartPole-v1", *words)
     assert done.code == 2
     assert sentence in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_an_actor_without_hidden_layers_can_be_named(call: Call, tmp_path: Path) -> None:
+    words = ["--steps", "1024", "--method", "ppo", "--actor-hidden", "none", "--no-eval", "--json"]
+    assert call("train", "CartPole-v1", "-o", tmp_path / "run", *words).json()["units"] == []

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from dspctl.errors import TeacherMismatch
 from dspctl.runtime import ActionRule, Policy, load_policy
 from dspctl.trainer.environments import Task
-from dspctl.trainer.network import Layout
 
 _BEYOND = 0.1
 """Share of an action's range by which a target may lie outside its bounds."""
@@ -45,35 +44,6 @@ class Teacher:
             return np.asarray(outputs)
         low, high = _useful_range(rule)
         return np.clip(outputs, low, high)
-
-    def parameters_for(self, layout: Layout, activation: str) -> NDArray[np.float32] | None:
-        """Its weights and biases as a student's flat vector, or None for another architecture.
-
-        Args:
-            layout: the student's; extra parameters are left out of the result.
-            activation: of the student's hidden layers.
-        """
-        policy = self.policy
-        sizes = (policy.observation.size, *(layer.width for layer in policy.layers))
-        kinds = {layer.activation for layer in policy.layers[:-1]}
-        if sizes != layout.sizes or not kinds <= {activation}:
-            return None
-        parts: list[NDArray[np.float32]] = []
-        for index, layer in enumerate(policy.layers):
-            weight = layer.weight
-            if index == 0 and policy.inputs.size < sizes[0]:
-                weight = np.zeros((layer.width, sizes[0]), np.float32)
-                weight[:, policy.inputs] = layer.weight
-            if index and (mask := policy.layers[index - 1].mask) is not None:
-                weight = weight * mask
-            parts.append(np.asarray(weight, np.float32).ravel())
-            if layout.biases:
-                parts.append(
-                    np.zeros(layer.width, np.float32) if layer.bias is None else layer.bias
-                )
-            elif layer.bias is not None:
-                return None
-        return np.concatenate(parts)
 
     @property
     def sha256(self) -> str:

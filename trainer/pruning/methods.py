@@ -11,6 +11,7 @@ from dspctl.errors import UnknownMethod
 from dspctl.trainer.pruning.regularizers import OmegaRegularizer, Regularizer
 from dspctl.trainer.pruning.saliency import Saliency, omega
 from dspctl.trainer.pruning.schedule import Curve, cubic
+from dspctl.trainer.pruning.widths import Widths, equal_share, no_layer
 
 Granularity = Literal["unit"]
 
@@ -26,6 +27,7 @@ class Method:
         curve: how sparsity grows over the pruning phase.
         granularity: what leaves as one.
         teacher: whether it learns from a trained policy.
+        widths: the hidden layers that the actor starts with, or None for as many as the critic.
     """
 
     summary: str
@@ -34,6 +36,12 @@ class Method:
     curve: Curve = cubic
     granularity: Granularity = "unit"
     teacher: bool = False
+    widths: Widths | None = None
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is removed in training."""
+        return self.saliency is not None
 
 
 METHODS: dict[str, Method] = {
@@ -52,6 +60,11 @@ METHODS: dict[str, Method] = {
     "kd": Method(
         "distillation of a teacher into a network of given widths, nothing pruned", teacher=True
     ),
+    "dense-small": Method(
+        "unpruned PPO whose actor starts with the units that sparsity leaves",
+        widths=equal_share,
+    ),
+    "linear": Method("unpruned PPO whose actor has no hidden layer", widths=no_layer),
 }
 
 

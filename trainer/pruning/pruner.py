@@ -66,6 +66,8 @@ class Pruner:
 
     Attributes:
         archive: the network at its original size.
+        original: layout of the unpruned network, against which sparsity is counted; wider than the
+            archive's where the actor started small.
         threshold: the last pruning threshold (psi), or None before the first step.
     """
 
@@ -75,8 +77,10 @@ class Pruner:
         self.archive = Archive.of(network)
         self.threshold: float | None = None
         self._method, self._config = method, config
-        self._original_units = sum(network.hidden)
-        self._floor = config.layer_floor(sparsity)
+        sizes = network.layout.sizes
+        self.original = Layout((sizes[0], *config.hidden, sizes[-1]), biases=config.biases)
+        self._original_units = sum(config.hidden)
+        self._floor = config.layer_floor(sparsity, len(network.hidden))
         iterations = config.iterations
         self.schedule = Schedule(
             first=int(config.prune_start * iterations),

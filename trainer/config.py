@@ -123,6 +123,9 @@ class TrainConfig:
     distillation_end: Annotated[
         float, "Share of the run by which the distance's weight has fallen to 0."
     ] = 0.95
+    imitation_steps: Annotated[
+        int, "Gradient steps per rollout while the teacher alone teaches."
+    ] = 400
     memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
 
     # --- keeping
@@ -232,6 +235,7 @@ class TrainConfig:
             "epochs",
             "prune_every",
             "memory",
+            "imitation_steps",
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")

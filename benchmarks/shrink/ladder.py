@@ -6,7 +6,7 @@ when several different attempts at it have: another start, another division over
 seed. That fewer units are harder is assumed; nothing else is.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -97,7 +97,7 @@ def smallest_passed(tried: Iterable[Tried]) -> Tried | None:
 
 
 def next_size(
-    tried: Sequence[Tried], failed: Iterable[int], first: int, largest: int
+    tried: Sequence[Tried], failed: Collection[int], first: int, largest: int
 ) -> int | None:
     """The size to work at; None when the gap is closed.
 

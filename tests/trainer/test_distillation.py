@@ -52,7 +52,7 @@ def test_a_discrete_teacher_says_probabilities() -> None:
 @pytest.mark.parametrize("kind", ["clip", "clip_unscale"])
 def test_a_continuous_teacher_says_means_within_reach(kind: Any) -> None:
     bounds = np.array([2.0, 2.0], np.float32)
-    reach = 2.4 if kind == "clip" else 1.2  # the rule maps ±1 to the bounds
+    reach = 2.0 if kind == "clip" else 1.0  # the rule maps ±1 to the bounds
     rule = ActionRule(kind, low=-bounds, high=bounds)
     policy = replace(network((3, 8, 2)), action=rule, guard=default_guard(3, rule))
     raw = 30 * RNG.normal(size=(200, 3)).astype(np.float32)

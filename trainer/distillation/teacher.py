@@ -10,9 +10,7 @@ from numpy.typing import NDArray
 from dspctl.errors import TeacherMismatch
 from dspctl.runtime import ActionRule, Policy, load_policy
 from dspctl.trainer.environments import Task
-
-_BEYOND = 0.1
-"""Share of an action's range by which a target may lie outside its bounds."""
+from dspctl.trainer.heads import reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,9 +29,8 @@ class Teacher:
         """What a student's head should say about *raw* observations, float32 [rows, obs_dim].
 
         Returns:
-            float32 [rows, out]: probabilities of discrete actions; means of continuous ones, a
-            little beyond the action's bounds at most. Means far outside act as the bound does, and
-            would cost a small student capacity for nothing.
+            float32 [rows, out]: probabilities of discrete actions; means of continuous ones, at
+            most the bound beyond which the action stays the same.
         """
         outputs = np.asarray(self.policy.outputs(raw), np.float32)
         rule = self.policy.action
@@ -42,8 +39,7 @@ class Teacher:
             np.exp(outputs, out=outputs)
             outputs /= outputs.sum(axis=1, keepdims=True)
             return np.asarray(outputs)
-        low, high = _useful_range(rule)
-        return np.clip(outputs, low, high)
+        return np.asarray(np.clip(outputs, *reach(rule)))
 
     @property
     def sha256(self) -> str:
@@ -94,13 +90,3 @@ def _same_range(rule: ActionRule, task: Task) -> bool:
         and np.array_equal(rule.low, task.action.low)
         and np.array_equal(rule.high, task.action.high)
     )
-
-
-def _useful_range(rule: ActionRule) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Outputs that make a difference to the action, and a little more, float32 [out] each."""
-    if rule.kind == "clip":
-        low, high = rule.low, rule.high
-    else:  # the rule maps [-1, 1] to the bounds
-        low, high = -np.ones_like(rule.low), np.ones_like(rule.high)
-    margin = np.where(np.isfinite(high - low), _BEYOND * (high - low), 0).astype(np.float32)
-    return low - margin, high + margin

@@ -7,7 +7,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from dspctl.benchmarks.calls.latency import summarize
 from dspctl.benchmarks.command.measure import measure_command
 from dspctl.benchmarks.host import LocalHost
 from dspctl.benchmarks.memory.sizes import code_sizes
@@ -69,11 +68,6 @@ def _latencies(paths: Mapping[str, Path]) -> dict[str, float]:
         list(paths), host.run_command, request, mode="back_to_back", cpus=host.cpus()
     )
     return {
-        name: float(np.median(np.concatenate([*samples.batched_ns, *samples.single_ns])))
-        if samples.calls_per_sample == 1
-        else float(np.median(np.concatenate([*samples.batched_ns])))
+        name: float(np.median(np.concatenate(samples.body)))
         for name, samples in found.samples.items()
     }
-
-
-__all__ = ["CPU", "Costs", "measure_costs", "summarize"]

@@ -6,11 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dspctl.benchmarks.comparison.sweep import with_random_weights
 from dspctl.benchmarks.shrink._candidate import POLICY, Job, network_of
+from dspctl.benchmarks.shrink.costs import CPU, measure_costs
 from dspctl.benchmarks.shrink.ladder import (
     Candidate,
     Tried,
     attempts,
+    divisions,
     next_size,
     smallest_passed,
 )
@@ -130,6 +133,7 @@ class _Search:
         self.task = describe(environment or policy.environment)
         self.teacher = open_teacher(source, self.task)
         self.result = self._begun(source, goal)
+        self.limit = self.largest_within() if goal.limited else None
 
     def _begun(self, source: Path, goal: Goal) -> ShrinkResult:
         """The search in the folder, or a new one."""
@@ -163,7 +167,9 @@ class _Search:
     # --- what was tried ---------------------------------------------------------------------
 
     def passed(self, point: Point) -> bool:
-        """Whether a point keeps enough on the trial episodes."""
+        """Whether a point keeps enough on the trial episodes; never where a cost is the goal."""
+        if self.limit is not None:
+            return False
         return self.result.kept(point).low >= self.result.goal.keep
 
     def tried(self) -> list[Tried]:
@@ -221,12 +227,7 @@ class _Search:
                     return False
                 seconds = before + time.monotonic() - began
                 self.result = replace(self.result, seconds=seconds)
-                size = next_size(
-                    self.tried(),
-                    self.failed(),
-                    self.options.first or FIRST_SIZE,
-                    self.result.teacher.size,
-                )
+                size = self._size()
                 if size is None or seconds >= self.options.budget_s:
                     return True
                 pool.stop(self._moot(pool, size))
@@ -237,6 +238,19 @@ class _Search:
                     pool.start(self._job(candidate))
                 self._report(pool, on_progress, None)
                 time.sleep(_POLL_S)
+
+    def _size(self) -> int | None:
+        """The size to work at; None when there is nothing left to try."""
+        if self.limit is None:
+            return next_size(
+                self.tried(),
+                self.failed(),
+                self.options.first or FIRST_SIZE,
+                self.result.teacher.size,
+            )
+        tried = {one.candidate.name for one in self.result.points}
+        left = [one for one in self.candidates(self.limit) if one.name not in tried]
+        return self.limit if left else None
 
     def _keep(self, point: Point, seconds: float) -> None:
         self.result = replace(with_point(self.result, point), seconds=seconds)
@@ -287,24 +301,70 @@ class _Search:
             )
         )
 
+    # --- a cost as the goal -----------------------------------------------------------------
+
+    def largest_within(self) -> int:
+        """Most hidden units whose code stays within the goal's limits; cost grows with size.
+
+        Raises:
+            NothingKept: not even a network without hidden units does.
+        """
+        low, high = 0, self.result.teacher.size
+        if not self._fits(low):
+            raise NothingKept(
+                f"even a linear policy is beyond {self._limits()} on {self.result.goal.target}: "
+                "raise the limit"
+            )
+        while low < high:
+            middle = -(-(low + high) // 2)
+            low, high = (middle, high) if self._fits(middle) else (low, middle - 1)
+        return low
+
+    def _fits(self, size: int) -> bool:
+        return self.within(with_random_weights(self.teacher.policy, divisions(size)[0]))
+
+    def within(self, policy: Policy) -> bool:
+        """Whether a policy's code stays within the goal's limits."""
+        goal = self.result.goal
+        costs = measure_costs({"network": policy}, goal.target)["network"]
+        if goal.max_flash_bytes is not None and costs.flash_bytes > goal.max_flash_bytes:
+            return False
+        if goal.max_latency_ns is None:
+            return True
+        return costs.latency_ns is not None and costs.latency_ns <= goal.max_latency_ns
+
     # --- deciding ---------------------------------------------------------------------------
 
     def conclude(self) -> ShrinkResult:
-        """Confirm the smallest on other episodes, going up where one fails; deliver it."""
-        passed = sorted(
-            (point for point in self.result.points if self.passed(point)),
-            key=lambda one: (one.network.size, one.network.weights),
-        )
+        """Confirm the choice on other episodes, taking the next where one fails; deliver it."""
         teacher = evaluate(self.teacher.policy.act, self.task.environment, episodes=EPISODES)
-        for point in passed:
+        for point in self._choices():
             policy = load_policy(self._policy_file(point.candidate.name))
+            if self.limit is not None and not self.within(policy):
+                continue
             student = evaluate(policy.act, self.task.environment, episodes=EPISODES)
             found = Confirmation(student.returns, teacher.returns)
-            if found.kept().share >= self.result.goal.keep:
+            if self.limit is not None or found.kept().share >= self.result.goal.keep:
                 return self._deliver(point, policy, found)
         best = max(self.result.points, key=lambda one: one.network.mean, default=None)
         save_shrink(replace(self.result, status="complete"), self.folder)
         raise NothingKept(self._why_nothing(best))
+
+    def _choices(self) -> list[Point]:
+        """The points that may be delivered, the first choice first."""
+        if self.limit is not None:
+            return sorted(self.result.points, key=lambda one: -one.network.mean)
+        passed = [point for point in self.result.points if self.passed(point)]
+        return sorted(passed, key=lambda one: (one.network.size, one.network.weights))
+
+    def _limits(self) -> str:
+        goal = self.result.goal
+        parts = []
+        if goal.max_latency_ns is not None:
+            parts.append(f"{goal.max_latency_ns:g} ns")
+        if goal.max_flash_bytes is not None:
+            parts.append(f"{goal.max_flash_bytes:,} B of flash")
+        return " and ".join(parts)
 
     def _deliver(self, point: Point, policy: Policy, found: Confirmation) -> ShrinkResult:
         write_bytes(self.folder / POLICY, bytes_from_policy(policy))
@@ -321,6 +381,11 @@ class _Search:
                 f"no network was trained in {self.options.budget_s / 60:.0f} minutes: give it more "
                 "with --budget-minutes"
             )
+        if self.limit is not None:
+            return (
+                f"no network that was trained stays within {self._limits()}: all of them are in "
+                f"{self.folder}; raise the limit"
+            )
         kept = self.result.kept(best)
         return (
             f"no network of {len(self.result.points)} was shown to keep {keep} of the teacher's "
@@ -328,6 +393,33 @@ class _Search:
             f"least {kept.low:.1%}), {self._policy_file(best.candidate.name)}; lower --keep, or "
             "repeat the command with a longer --budget-minutes"
         )
+
+
+def with_costs(folder: Path, target: str = CPU) -> ShrinkResult:
+    """Measure what the networks on the frontier cost, and write it into the search's file.
+
+    Raises:
+        ResultProblem: there is no search in *folder*.
+        NativeBuildProblem, UnknownTarget, MissingExtra: there is no compiler for *target*.
+    """
+    result = load_shrink(folder)
+    names = [point.candidate.name for point in result.frontier()]
+    costs = measure_costs(
+        {name: load_policy(folder / "candidates" / name / POLICY) for name in names}, target
+    )
+    points = tuple(
+        replace(
+            point,
+            latency_ns=costs[point.candidate.name].latency_ns,
+            flash_bytes=costs[point.candidate.name].flash_bytes,
+        )
+        if point.candidate.name in costs
+        else point
+        for point in result.points
+    )
+    result = replace(result, points=points)
+    save_shrink(result, folder)
+    return result
 
 
 def _policy_of(source: Path) -> Policy:

@@ -51,7 +51,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 # A student knows the task from its teacher, and needs less exploration.
 _STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_log_std": -1.0}
-_STEPS = {"dsp-kd": 0.4}
+_STEPS = {"dsp-kd": 0.55}
 """Share of an unpruned policy's steps that a method takes, where it is not all of them."""
 
 # What a method changes in every recipe. The rate is held while units leave, so that what is left

@@ -116,6 +116,7 @@ def frontier_figure(collection: Collection) -> "Figure | None":
             one.axhline(1, color=MUTED, lw=0.9, ls=(0, (1, 2)), zorder=1)
             one.set(xscale="log", title=environment, xlabel="weights left (%)")
             one.set_ylabel("normalised return")
+            one.set_ylim(bottom=min(0.0, one.get_ylim()[0]))
             one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         drawn = {group.method for groups in found.values() for group in groups}
         names = [method for method in collection.methods if method in drawn]

@@ -45,10 +45,10 @@ def units_figure(collection: Collection) -> "Figure | None":
     found = {
         environment: pruned
         for environment, groups in _curves(collection).items()
-        if (pruned := [group for group in groups if group.sparsity is not None])
+        if (pruned := [group for group in groups if _shrinks(group)])
     }
     layers = max(
-        (len(row) for groups in found.values() for one in groups for row in _rows(one)), default=0
+        (units_of(group)[1].shape[2] for groups in found.values() for group in groups), default=0
     )
     if not layers:
         return None
@@ -126,9 +126,10 @@ def _curves(collection: Collection) -> dict[str, list[Group]]:
     return found
 
 
-def _rows(group: Group) -> list[tuple[int, ...]]:
-    """The first row of units of every run."""
-    return [cell.curve.units[0] for cell in group.cells if cell.curve.units]
+def _shrinks(group: Group) -> bool:
+    """Whether units left while some run was trained."""
+    curves = [cell.curve for cell in group.cells if cell.curve.steps]
+    return any(curve.units[0] != curve.units[-1] for curve in curves)
 
 
 def _names(found: dict[str, list[Group]]) -> list[str]:

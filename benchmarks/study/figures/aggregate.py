@@ -1,5 +1,6 @@
 """All environments together: normalised returns, and methods against each other."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dspctl.benchmarks.stats import Interval
@@ -54,18 +55,40 @@ def scaled_environments(collection: Collection) -> tuple[str, ...]:
     return tuple(one for one in collection.environments if collection.scale(one) is not None)
 
 
+def common_environments(collection: Collection) -> tuple[str, ...]:
+    """The environments of aggregates: those that give the largest table without a gap.
+
+    Of the sets of environments that some method was run in, it is the one with the most cells:
+    environments times methods that have them all; with as many, the larger set. A method in few
+    environments then does not shrink the table for all, nor an environment with few methods.
+    """
+    scaled = scaled_environments(collection)
+    have = [
+        {one for one in scaled if collection.find(one, method) is not None}
+        for method in collection.methods
+    ]
+    candidates = sorted(
+        (tuple(sorted(found)) for found in have if found), key=lambda x: (-len(x), x)
+    )
+
+    def cells(candidate: tuple[str, ...]) -> int:
+        return len(candidate) * sum(found.issuperset(candidate) for found in have)
+
+    return max(candidates, key=cells, default=())
+
+
 def scores(collection: Collection, method: str) -> dict[str, FloatArray]:
     """Environment → normalised returns of a method's runs at the headline sparsity."""
     found = {
         environment: collection.normalised(collection.find(environment, method))
-        for environment in scaled_environments(collection)
+        for environment in common_environments(collection)
     }
     return {environment: runs for environment, runs in found.items() if runs is not None}
 
 
 def complete_methods(collection: Collection) -> tuple[str, ...]:
-    """Methods that were run in every environment that can be normalised."""
-    wanted = len(scaled_environments(collection))
+    """Methods that were run in every environment of the aggregates."""
+    wanted = len(common_environments(collection))
     return tuple(
         method
         for method in collection.methods
@@ -73,10 +96,12 @@ def complete_methods(collection: Collection) -> tuple[str, ...]:
     )
 
 
-def compare(collection: Collection, method: str, other: str) -> Comparison | None:
-    """Two methods at the headline sparsity; None where no environment has both."""
+def compare(
+    collection: Collection, method: str, other: str, environments: Sequence[str] | None = None
+) -> Comparison | None:
+    """Two methods at the headline sparsity, in all *environments* that have both; None without."""
     pairs = {}
-    for environment in collection.environments:
+    for environment in collection.environments if environments is None else environments:
         ours = collection.find(environment, method)
         theirs = collection.find(environment, other)
         if ours is not None and theirs is not None:
@@ -97,7 +122,7 @@ def aggregate_table(collection: Collection) -> str:
     """
     if not collection.groups:
         return NOTHING
-    environments = scaled_environments(collection)
+    environments = common_environments(collection)
     if not environments:
         return NOT_NORMALISED
     complete, notes = complete_methods(collection), Notes()
@@ -117,7 +142,9 @@ def aggregate_table(collection: Collection) -> str:
             row.append(f"{fraction(estimate)}{ends}")
             if interval is None:
                 notes.add("No interval where an environment has a single seed.")
-        comparison = compare(collection, method, REFERENCE) if method != REFERENCE else None
+        comparison = (
+            compare(collection, method, REFERENCE, environments) if method != REFERENCE else None
+        )
         row.append(_probability(comparison))
         left = [
             group.weights_left
@@ -125,9 +152,11 @@ def aggregate_table(collection: Collection) -> str:
             if (group := collection.find(one, method)) is not None
         ]
         rows.append([*row, share_gone(sum(left) / len(left))])
-    skipped = [one for one in collection.environments if one not in environments]
-    if skipped:
-        notes.add(f"Not normalised, and not in these figures: {', '.join(skipped)}.")
+    scaled = scaled_environments(collection)
+    if skipped := [one for one in scaled if one not in environments]:
+        notes.add(f"Not in these figures, for fewer methods were run there: {', '.join(skipped)}.")
+    if skipped := [one for one in collection.environments if one not in scaled]:
+        notes.add(f"Not in these figures, for they cannot be normalised: {', '.join(skipped)}.")
     notes.add(
         f"Environments: {', '.join(environments)}; pruned methods at "
         f"{percent(collection.headline)}."

@@ -24,8 +24,8 @@ Missing = Callable[[Collection], str]
 
 PICTURES: Mapping[str, tuple[str, Missing]] = {
     "profiles": (
-        "Share of runs above each normalised return, with pointwise 95% intervals; methods that "
-        "were run in every environment",
+        "Share of runs above each normalised return, with pointwise 95% intervals; methods and "
+        "environments as in the table above",
         lambda found: NOTHING if not found.groups else _few(found),
     ),
     "improvement": (

@@ -6,13 +6,13 @@ groups; what is not there is None, which they show as a dash with a note.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.study.record import CellResult, StudyResults
-from dspctl.errors import NotComparable
+from dspctl.errors import DspctlError, NotComparable
 
 FloatArray = NDArray[np.float64]
 
@@ -74,11 +74,6 @@ class Group:
         """Share of the weights that the compact policy stores, mean over seeds (Eq 21)."""
         return float(np.mean([cell.weights / cell.original_weights for cell in self.cells]))
 
-    @property
-    def own_penalty(self) -> bool:
-        """Whether lambda is the recipe's."""
-        return all("penalty" not in cell.settings for cell in self.cells)
-
 
 @dataclass(frozen=True)
 class Collection:
@@ -124,11 +119,8 @@ class Collection:
         ]
         if len(found) <= 1:
             return found[0] if found else None
-        own = [group for group in found if group.own_penalty]
-        if variant != BASE and len(own) != 1:
-            base = self.find(environment, method, sparsity=sparsity)
-            own = [group for group in found if base and group.penalty == base.penalty]
-        return own[0] if len(own) == 1 else None
+        usual = recipe_penalty(environment, method)
+        return next((group for group in found if group.penalty == usual), None)
 
     def reference(self, environment: str) -> Group | None:
         """The unpruned PPO of an environment."""
@@ -210,6 +202,17 @@ def collect(
         environments=tuple(sorted({group.environment for group in groups})),
         methods=ordered({group.method for group in groups}),
     )
+
+
+@cache
+def recipe_penalty(environment: str, method: str) -> float | None:
+    """Lambda of a method's recipe; None where there is no such environment or method here."""
+    from dspctl.trainer import recipe
+
+    try:
+        return recipe(environment, method=method).penalty
+    except DspctlError:
+        return None
 
 
 def ordered(methods: Iterable[str]) -> tuple[str, ...]:

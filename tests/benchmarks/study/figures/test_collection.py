@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from dspctl.benchmarks.study.figures.collection import collect, ordered
+from dspctl.benchmarks.study.figures.collection import collect, ordered, recipe_penalty
 from dspctl.errors import NotComparable
+from dspctl.trainer import recipe
 from tests.benchmarks.study.figures.made_up import RANDOM, cell, study
 
 
@@ -46,14 +47,16 @@ def test_runs_with_different_settings_are_not_mixed() -> None:
 
 
 def test_the_recipes_lambda_stands_for_a_method() -> None:
-    grid = [cell(penalty=one, settings={"penalty": one}) for one in (1e-6, 1e-2)]
-    assert collect([study(grid)], RANDOM).find("CartPole-v1", "dsp") is None
-    own = collect([study([*grid, cell()])], RANDOM).find("CartPole-v1", "dsp")
+    usual = recipe("CartPole-v1", method="dsp").penalty
+    others = [cell(penalty=one * usual) for one in (0.01, 100)]
+    assert collect([study(others)], RANDOM).find("CartPole-v1", "dsp") is None
+    own = collect([study([*others, cell(penalty=usual)])], RANDOM).find("CartPole-v1", "dsp")
     assert own is not None
-    assert own.penalty == 1e-4
-    alone = collect([study(grid[:1])], RANDOM).find("CartPole-v1", "dsp")
+    assert own.penalty == usual
+    alone = collect([study(others[:1])], RANDOM).find("CartPole-v1", "dsp")
     assert alone is not None
-    assert alone.penalty == 1e-6
+    assert alone.penalty == 0.01 * usual
+    assert recipe_penalty("Nowhere-v1", "dsp") is None
 
 
 def test_a_variant_may_have_a_lambda_of_its_own() -> None:

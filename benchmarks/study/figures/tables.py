@@ -31,6 +31,9 @@ from dspctl.benchmarks.study.figures.wording import (
 
 NOTHING = "No results are stored yet."
 
+_ENOUGH = 5
+"""Runs whose range holds the median of all in nearly 95% of cases."""
+
 _RETURNS = (
     *("Method", "Sparsity", "Mean ± sd over seeds", "IQM [95%]", "Kept", "Kept over random"),
     *("Each seed", "Paper, 93%"),
@@ -163,6 +166,13 @@ def _note_seeds(collection: Collection, environment: str, notes: Notes) -> None:
         notes.add(f"One seed, {most[0]}: nothing is known of the spread over seeds.")
     else:
         notes.add(f"Seeds {seeds(most)}.")
+        if len(most) < _ENOUGH:
+            # Each run lies above the median or below it, evenly; all on one side misses it.
+            held = 1 - 2.0 ** (1 - len(most))
+            notes.add(
+                f"An interval of {len(most)} runs is within their range, which holds the median of "
+                f"all runs in {share(held)} of cases only."
+            )
     for group in groups:
         if group.seeds != most:
             several = "s" if len(group.seeds) > 1 else ""

@@ -37,6 +37,8 @@ def test_a_row_of_returns_by_hand() -> None:
     assert "| 449.22* |\n" in text
     assert "272.99 is 39%" in text
     assert "- Seeds 0 to 3." in text
+    # Four runs are all above or all below the median in 2 of 16 cases.
+    assert "the median of all runs in 88% of cases only" in text
 
 
 def test_a_row_of_sizes_by_hand() -> None:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dspctl.benchmarks.plots.style import save
-from dspctl.benchmarks.study.figures.collection import HEADLINE, Collection, collect
+from dspctl.benchmarks.study.figures.collecting import collect
+from dspctl.benchmarks.study.figures.collection import HEADLINE, Collection
 from dspctl.benchmarks.study.figures.comparison_plots import (
     frontier_figure,
     improvement_figure,

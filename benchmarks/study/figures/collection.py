@@ -1,18 +1,18 @@
-"""Cells of one or several studies, grouped and put in order.
+"""Groups of runs, and finding them.
 
 A group is the runs that differ in nothing but the seed. Tables and pictures ask the collection for
 groups; what is not there is None, which they show as a dash with a note.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.study.record import CellResult, StudyResults
-from dspctl.errors import DspctlError, NotComparable
+from dspctl.benchmarks.study.record import CellResult
+from dspctl.errors import DspctlError
 
 FloatArray = NDArray[np.float64]
 
@@ -25,8 +25,6 @@ _ORDER = (
     *(REFERENCE, "dsp", "dsp-kd", "ssl", "sgs", "l1", "dropout", "pops"),
     *("dense-small", "linear"),
 )
-_AXES = frozenset({"sparsity", "penalty"})
-"""Settings that have a field of their own in a cell."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Collection:
     """Every group of the given studies.
 
     Attributes:
-        groups: in the order of `collect`.
+        groups: by environment, method, variant, sparsity and lambda.
         random: environment → mean return of acting at random, for those that were measured.
         headline: the sparsity of tables that show one.
         environments: in alphabetical order.
@@ -173,37 +171,6 @@ class Collection:
         )
 
 
-def collect(
-    studies: Sequence[StudyResults],
-    random: Mapping[str, float],
-    *,
-    headline: float = HEADLINE,
-) -> Collection:
-    """Group the cells of *studies*; a cell that several hold counts once, the first one.
-
-    Raises:
-        NotComparable: runs that would stand in one row were made with different settings.
-    """
-    cells = {cell.key: cell for study in reversed(studies) for cell in study.cells}
-    grouped: dict[tuple[str, str, str, float | None, float | None], list[CellResult]] = {}
-    for cell in cells.values():
-        name = (cell.environment, cell.method, cell.variant, cell.sparsity, cell.penalty)
-        grouped.setdefault(name, []).append(cell)
-    groups = [
-        Group(*name, cells=tuple(sorted(members, key=lambda cell: cell.seed)))
-        for name, members in grouped.items()
-    ]
-    for group in groups:
-        _check(group)
-    return Collection(
-        groups=tuple(sorted(groups, key=_place)),
-        random=dict(random),
-        headline=headline,
-        environments=tuple(sorted({group.environment for group in groups})),
-        methods=ordered({group.method for group in groups}),
-    )
-
-
 @cache
 def recipe_penalty(environment: str, method: str) -> float | None:
     """Lambda of a method's recipe; None where there is no such environment or method here."""
@@ -217,7 +184,7 @@ def recipe_penalty(environment: str, method: str) -> float | None:
 
 def ordered(methods: Iterable[str]) -> tuple[str, ...]:
     """Methods as tables list them: known ones in a fixed order, then the others by name."""
-    return tuple(sorted(set(methods), key=_rank))
+    return tuple(sorted(set(methods), key=rank))
 
 
 def same(one: float, other: float) -> bool:
@@ -225,35 +192,6 @@ def same(one: float, other: float) -> bool:
     return abs(one - other) < 1e-9
 
 
-def _check(group: Group) -> None:
-    what = f"{group.method} in {group.environment} at seed"
-    for one, other in zip(group.cells, group.cells[1:], strict=False):
-        if one.seed == other.seed:
-            raise NotComparable(
-                f"{what} {one.seed} was run twice with different settings ({one.key} and "
-                f"{other.key}): leave one of the results out, or run one as a variant"
-            )
-        mine, theirs = (
-            {name: value for name, value in cell.settings.items() if name not in _AXES}
-            for cell in (one, other)
-        )
-        if mine != theirs:
-            raise NotComparable(
-                f"{what}s {one.seed} and {other.seed} was run with different settings ({mine} and "
-                f"{theirs}): leave one of the results out, or run one as a variant"
-            )
-
-
-def _place(group: Group) -> tuple[object, ...]:
-    variant = (group.variant != BASE, group.variant)
-    return (
-        group.environment,
-        _rank(group.method),
-        variant,
-        -1.0 if group.sparsity is None else group.sparsity,
-        -1.0 if group.penalty is None else group.penalty,
-    )
-
-
-def _rank(method: str) -> tuple[int, str]:
+def rank(method: str) -> tuple[int, str]:
+    """What puts methods into the order of tables."""
     return (_ORDER.index(method) if method in _ORDER else len(_ORDER), method)

@@ -2,7 +2,8 @@ from dataclasses import replace
 
 import pytest
 
-from dspctl.benchmarks.study.figures.collection import collect, ordered, recipe_penalty
+from dspctl.benchmarks.study.figures.collecting import collect
+from dspctl.benchmarks.study.figures.collection import ordered, recipe_penalty
 from dspctl.errors import NotComparable
 from dspctl.trainer import recipe
 from tests.benchmarks.study.figures.made_up import RANDOM, cell, study

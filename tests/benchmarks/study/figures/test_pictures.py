@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dspctl.benchmarks.plots.style import new_figure, save
-from dspctl.benchmarks.study.figures.collection import Collection, collect
+from dspctl.benchmarks.study.figures.collecting import collect
+from dspctl.benchmarks.study.figures.collection import Collection
 from dspctl.benchmarks.study.figures.comparison_plots import (
     frontier_figure,
     improvement_figure,

@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench-native bench-training returns system clean
+.PHONY: help demo test test-all check format bench-native bench-training returns study-tables system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -58,6 +58,9 @@ bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and 
 returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (about an hour)
 	@$(BIN)/python -m dspctl.benchmarks.returns --env CartPole-v1 --env LunarLander-v3 --seeds 5
 	@$(BIN)/python -m dspctl.benchmarks.returns --env Acrobot-v1 --env Pendulum-v1 --env Hopper-v5 --env Walker2d-v5 --seeds 3
+
+study-tables: $(VENV)/.use  ## tables and pictures of docs/study.md from the stored results
+	@$(BIN)/python -m dspctl.benchmarks.study.figures $(wildcard benchmarks/results/study/*.json) $(ARGS)
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -51,8 +51,13 @@ RECIPES: dict[str, dict[str, Any]] = {
 
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
+_HELD: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5}
 _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
-    "dsp": {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5},
+    "dsp": _HELD,
+    "ssl": {**_HELD, "penalty": 1e-3},
+    "sgs": {**_HELD, "penalty": 1e-3},
+    "l1": {**_HELD, "penalty": 1e-4},
+    "dropout": _HELD,
 }
 
 

@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dspctl.errors import UnknownMethod
-from dspctl.trainer.pruning.regularizers import OmegaRegularizer, Regularizer
-from dspctl.trainer.pruning.saliency import Saliency, omega
-from dspctl.trainer.pruning.schedule import Curve, cubic
+from dspctl.trainer.pruning.regularizers import (
+    GroupLasso,
+    L1Regularizer,
+    OmegaRegularizer,
+    Regularizer,
+)
+from dspctl.trainer.pruning.saliency import Saliency, chance, incoming_norm, magnitude, omega
+from dspctl.trainer.pruning.schedule import Curve, cubic, static
 from dspctl.trainer.pruning.widths import Widths, equal_share, no_layer
 
-Granularity = Literal["unit"]
+Granularity = Literal["unit", "weight"]
 
 
 @dataclass(frozen=True)
@@ -23,9 +28,9 @@ class Method:
     Attributes:
         summary: one line for help texts and tables.
         regularizer: what is added to the loss, or None.
-        saliency: what ranks the units, or None for a method that removes nothing.
+        saliency: what ranks units or weights, or None for a method that removes nothing.
         curve: how sparsity grows over the pruning phase.
-        granularity: what leaves as one.
+        granularity: what leaves as one; sparsity counts these.
         teacher: whether it learns from a trained policy.
         widths: the hidden layers that the actor starts with, or None for as many as the critic.
     """
@@ -57,6 +62,25 @@ METHODS: dict[str, Method] = {
         saliency=omega,
         teacher=True,
     ),
+    "ssl": Method(
+        "structured sparsity learning: group lasso on incoming weights, pruned once",
+        regularizer=GroupLasso(),
+        saliency=incoming_norm,
+        curve=static,
+    ),
+    "sgs": Method(
+        "structured group sparsity: group lasso on the first layer, pruned once",
+        regularizer=GroupLasso(first_only=True),
+        saliency=incoming_norm,
+        curve=static,
+    ),
+    "l1": Method(
+        "lasso: single weights leave as their magnitude falls under a growing threshold",
+        regularizer=L1Regularizer(),
+        saliency=magnitude,
+        granularity="weight",
+    ),
+    "dropout": Method("random units leave, all at once", saliency=chance, curve=static),
     "dense-small": Method(
         "unpruned PPO whose actor starts with the units that sparsity leaves",
         widths=equal_share,

@@ -123,6 +123,10 @@ class TrainConfig:
     ] = 0.95
     memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
 
+    objective: Annotated[
+        float, "Share of the teacher's return that a student of pops must keep to be delivered."
+    ] = 0.95
+
     # --- keeping
     trials: Annotated[
         int, "Times the policy is tried once units stay; the best is delivered. 0: the last one."
@@ -250,7 +254,7 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigProblem(f"{name} must not be negative, not {value}")
-        for name in ("gamma", "gae_lambda", "learning_rate_hold"):
+        for name in ("gamma", "gae_lambda", "learning_rate_hold", "objective"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigProblem(f"{name} must be in [0, 1], not {getattr(self, name)}")
         if not 0 <= self.imitation_end <= self.distillation_end <= 1:

@@ -58,6 +58,8 @@ _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "sgs": {**_HELD, "penalty": 1e-3},
     "l1": {**_HELD, "penalty": 1e-4},
     "dropout": _HELD,
+    # A fresh student learns from few states, each seen often; it explores as its teacher acts.
+    "pops": {"epochs": 20, "initial_log_std": -1.5},
 }
 
 

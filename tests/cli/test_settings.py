@@ -53,6 +53,7 @@ OTHER = {
     "prune_every": 2,
     "floor": 2,
     "fold_means": False,
+    "objective": 0.9,
     "checkpoint_seconds": 5.0,
 }
 

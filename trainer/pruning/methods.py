@@ -32,6 +32,8 @@ class Method:
         curve: how sparsity grows over the pruning phase.
         granularity: what leaves as one; sparsity counts these.
         teacher: whether it learns from a trained policy.
+        delivers: which of a run's policies, where several are tried.
+        procedure: one run of the loop, or rounds of them.
         widths: the hidden layers that the actor starts with, or None for as many as the critic.
     """
 
@@ -41,6 +43,8 @@ class Method:
     curve: Curve = cubic
     granularity: Granularity = "unit"
     teacher: bool = False
+    delivers: Literal["best", "sparsest"] = "best"
+    procedure: Literal["loop", "pops"] = "loop"
     widths: Widths | None = None
 
     @property
@@ -81,11 +85,30 @@ METHODS: dict[str, Method] = {
         granularity="weight",
     ),
     "dropout": Method("random units leave, all at once", saliency=chance, curve=static),
+    "pops": Method(
+        "rounds of pruning weights, shrinking to a dense network and distilling into it",
+        saliency=magnitude,
+        granularity="weight",
+        teacher=True,
+        procedure="pops",
+    ),
     "dense-small": Method(
         "unpruned PPO whose actor starts with the units that sparsity leaves",
         widths=equal_share,
     ),
     "linear": Method("unpruned PPO whose actor has no hidden layer", widths=no_layer),
+}
+
+# What the stages of PoPS train with; nobody names them.
+_STAGES: dict[str, Method] = {
+    "pops-prune": Method(
+        "single weights leave while the teacher alone teaches",
+        saliency=magnitude,
+        granularity="weight",
+        teacher=True,
+        delivers="sparsest",
+    ),
+    "pops-distil": Method("a fresh network learns from the teacher alone", teacher=True),
 }
 
 
@@ -95,6 +118,8 @@ def method_named(name: str) -> Method:
     Raises:
         UnknownMethod: the message names the nearest and all known ones.
     """
+    if name in _STAGES:
+        return _STAGES[name]
     if name not in METHODS:
         close = difflib.get_close_matches(name, METHODS, n=1)
         hint = f"did you mean {close[0]}? " if close else ""

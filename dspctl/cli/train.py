@@ -123,13 +123,22 @@ def _sparsity(config: "TrainConfig", units: tuple[int, ...]) -> float:
     return 1 - sum(units) / sum(config.hidden) if config.hidden else 0.0
 
 
+def _weights_gone(run: "Run") -> float | None:
+    """Share of the weights that are gone or 0, as training counted it last."""
+    rows = run.metrics()
+    return float(rows[-1]["weight_sparsity"]) if rows else None
+
+
 def _summary(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> dict[str, str]:
     config = run.config
     entries = {}
     if measured is not None:
         entries["return"] = f"{show.returns(measured)}, {measured.episodes} episodes"
     entries["units"] = f"{show.units(result.units)} of {show.units(config.hidden)}"
-    entries["sparsity"] = f"{show.share(_sparsity(config, result.units))} of units"
+    gone = _weights_gone(run)
+    entries["sparsity"] = f"{show.share(_sparsity(config, result.units))} of units" + (
+        "" if gone is None else f", {show.share(gone)} of weights"
+    )
     entries["steps"] = show.count(result.steps)
     entries["time"] = show.duration(result.seconds)
     split = run.info.get("time_split_s", {})
@@ -149,5 +158,6 @@ def _json(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> d
         "time_split_s": run.info.get("time_split_s", {}),
         "units": list(result.units),
         "sparsity": _sparsity(run.config, result.units),
+        "weight_sparsity": _weights_gone(run),
         "evaluation": None if measured is None else measured.to_json(),
     }

@@ -114,13 +114,20 @@ class TrainConfig:
     teacher: Annotated[
         str, "Run or policy file to learn from; a method that needs one trains it first if empty."
     ] = ""
-    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 2.0
+    start: Annotated[
+        str,
+        "Policy file whose weights a student starts from; empty takes the teacher's, if any fit.",
+    ] = ""
+    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 0.5
     imitation_end: Annotated[
         float, "Share of the run during which the teacher alone teaches, without rewards."
     ] = 0.55
     distillation_end: Annotated[
         float, "Share of the run by which the distance's weight has fallen to 0."
     ] = 0.95
+    imitation_steps: Annotated[
+        int, "Gradient steps per rollout while the teacher alone teaches."
+    ] = 400
     memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
 
     objective: Annotated[
@@ -130,7 +137,7 @@ class TrainConfig:
     # --- keeping
     trials: Annotated[
         int, "Times the policy is tried once units stay; the best is delivered. 0: the last one."
-    ] = 0
+    ] = 8
     checkpoint_seconds: Annotated[float, "Seconds between checkpoints."] = 30.0
 
     def __post_init__(self) -> None:
@@ -235,6 +242,7 @@ class TrainConfig:
             "epochs",
             "prune_every",
             "memory",
+            "imitation_steps",
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")

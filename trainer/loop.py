@@ -209,7 +209,7 @@ class Loop:
                     state.actor,
                     state.head,
                     self.memory,
-                    minibatches=config.epochs * max(1, round(len(targets) / config.minibatch)),
+                    minibatches=config.imitation_steps,
                     rows=config.minibatch,
                     learning_rate=learning_rate,
                     max_norm=config.gradient_norm,

@@ -49,17 +49,29 @@ RECIPES: dict[str, dict[str, Any]] = {
     "Walker2d-v5": {**_CONTINUOUS, "steps": 2_000_000},
 }
 
+# A student knows the task from its teacher: it needs less exploration, and fewer steps.
+_STUDENT: dict[str, Any] = {
+    "learning_rate_schedule": "hold-linear",
+    "learning_rate_hold": 0.35,
+    "prune_start": 0.02,
+    "prune_end": 0.35,
+    "initial_log_std": -1.5,
+}
+STUDENT_STEPS = 0.4
+"""Share of an unpruned policy's steps that a student takes."""
+
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
 _HELD: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5}
 _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "dsp": _HELD,
-    "ssl": {**_HELD, "penalty": 1e-3},
-    "sgs": {**_HELD, "penalty": 1e-3},
-    "l1": {**_HELD, "penalty": 1e-4},
+    "ssl": {**_HELD, "penalty": 1e-4},
+    "sgs": {**_HELD, "penalty": 1e-4},
+    "l1": {**_HELD, "penalty": 1e-5},
     "dropout": _HELD,
-    # A fresh student learns from few states, each seen often; it explores as its teacher acts.
-    "pops": {"epochs": 20, "initial_log_std": -1.5},
+    "dsp-kd": _STUDENT,
+    "kd": _STUDENT,
+    "pops": {"initial_log_std": -1.5},
 }
 
 
@@ -73,8 +85,10 @@ def recipe(environment: str, **overrides: Any) -> TrainConfig:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     method = given.get("method", TrainConfig.method)
-    method_named(method)
+    row = method_named(method)
     task = describe(environment)
     base = RECIPES.get(environment, _DISCRETE if task.discrete else _CONTINUOUS)
+    if row.teacher and row.procedure == "loop":
+        base = {**base, "steps": round(STUDENT_STEPS * base["steps"])}
     settings = {**base, **_METHOD_SETTINGS.get(method, {}), **given}
     return TrainConfig.from_json({"environment": environment, **settings})

@@ -9,7 +9,7 @@ from dspctl.runtime import Layer, Normalizer, Policy
 from dspctl.trainer.adam import Adam
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.heads import Categorical, Gaussian, Head
+from dspctl.trainer.heads import Head, head_of
 from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Layout, Network
 from dspctl.trainer.normalize import ReturnScaler, RunningMoments
@@ -103,7 +103,7 @@ class TrainState:
                 critic_rng,
                 outputs_are_actions=False,
             ),
-            head=Categorical(task.outputs) if task.discrete else Gaussian(task.outputs),
+            head=head_of(task.action, task.outputs),
             observations=RunningMoments(inputs, frozen=method.teacher),
             scaler=ReturnScaler(config.environments, config.gamma),
             rng=noise,

@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import dspctl
+from dspctl.errors import ConfigProblem
 from dspctl.trainer.background import Background
 from dspctl.trainer.checkpoint import RunFolder, load_run
 from dspctl.trainer.config import TrainConfig
@@ -19,7 +20,7 @@ from dspctl.trainer.environments import Task, describe
 from dspctl.trainer.loop import Loop, Progress
 from dspctl.trainer.metrics import MetricsWriter
 from dspctl.trainer.pops.procedure import compress
-from dspctl.trainer.pruning import method_named
+from dspctl.trainer.pruning import METHODS, method_named
 from dspctl.trainer.recipes import recipe
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.vector import make_vector
@@ -93,6 +94,13 @@ def train(
         config = folder.config
     task = describe(config.environment)
     method = method_named(config.method)
+    if config.teacher and not method.teacher:
+        able = " or ".join(name for name, one in METHODS.items() if one.teacher)
+        raise ConfigProblem(
+            f"{config.method} learns from no teacher: leave out --teacher, or pass  --method {able}"
+        )
+    if config.start and not method.teacher:
+        raise ConfigProblem(f"{config.method} has no start to choose: leave out --start")
     if method.teacher and config.teacher and not resume:
         # Before anything of an older run is replaced.
         config = _reconciled(config, open_teacher(Path(config.teacher), task))

@@ -23,7 +23,8 @@ PANELS = {
     "minibatch": "PPO",
     "hidden": "Networks",
     "sparsity": "Pruning",
-    "checkpoint_seconds": "Keeping",
+    "teacher": "Distillation",
+    "trials": "Keeping",
 }
 _ARGUMENT = "environment"
 _METAVARS = {int: "N", float: "X", str: "NAME"}

@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from dspctl.runtime import Policy
 from dspctl.trainer.checkpoint import Run, RunFolder, load_run
 from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.distillation.inheritance import take_over
+from dspctl.trainer.distillation.inheritance import parameters_of, take_over
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
 from dspctl.trainer.loop import Progress
@@ -21,7 +21,7 @@ ShouldStop = Callable[[], bool]
 
 ROUNDS = 5
 _STAGES = 2 * ROUNDS
-_TRIALS = 10
+_TRIALS = 8
 _PRUNED = 0.7  # share of a pruning stage after which its sparsity stays
 _SEED_STEP = 100_000  # between the seeds of stages: none repeats the episodes of another
 
@@ -75,7 +75,7 @@ def stage_config(config: TrainConfig, stage: Stage) -> TrainConfig:
     prunes = stage.kind == "prune"
     return replace(
         config,
-        method=f"pops-{stage.kind}",
+        method="pops-prune" if prunes else "kd",
         seed=config.seed + _SEED_STEP * (stage.number + 1),
         steps=stage_iterations(config) * config.environments * config.rollout_steps,
         hidden=stage.widths,
@@ -89,6 +89,7 @@ def stage_config(config: TrainConfig, stage: Stage) -> TrainConfig:
         learning_rate_schedule="hold-linear" if prunes else "linear",
         learning_rate_hold=_PRUNED,
         trials=config.trials or _TRIALS,
+        start=config.start if stage.number == 0 else "",
     )
 
 
@@ -125,7 +126,7 @@ def _begin(
     take_over(state, teacher, config, task)
     network = state.actor.network
     if stage.start is not None:
-        weights = Teacher(stage.start, "").parameters_for(network.layout, config.activation)
+        weights = parameters_of(stage.start, network.layout, config.activation)
         if weights is not None:
             network.parameters[: weights.size] = weights
     folder.save_state(state)

@@ -66,6 +66,9 @@ METHODS: dict[str, Method] = {
         saliency=omega,
         teacher=True,
     ),
+    "kd": Method(
+        "distillation of a teacher into a network of given widths, nothing pruned", teacher=True
+    ),
     "ssl": Method(
         "structured sparsity learning: group lasso on incoming weights, pruned once",
         regularizer=GroupLasso(),
@@ -99,7 +102,7 @@ METHODS: dict[str, Method] = {
     "linear": Method("unpruned PPO whose actor has no hidden layer", widths=no_layer),
 }
 
-# What the stages of PoPS train with; nobody names them.
+# What stages of PoPS train with, beside kd; nobody names it.
 _STAGES: dict[str, Method] = {
     "pops-prune": Method(
         "single weights leave while the teacher alone teaches",
@@ -108,7 +111,6 @@ _STAGES: dict[str, Method] = {
         teacher=True,
         delivers="sparsest",
     ),
-    "pops-distil": Method("a fresh network learns from the teacher alone", teacher=True),
 }
 
 

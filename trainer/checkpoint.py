@@ -9,6 +9,7 @@
 ``policy.safetensors``    the masked policy, written when training ends or stops
 ``teacher.safetensors``   the policy that it learns from, where the method has one
 ``teacher/``              that policy's own run, where it was trained first
+``stages/``               the runs that make one of ``pops``
 ``candidates/``           the best policies that were tried on the way
 ``observations.safetensors``  raw observations of the last rollouts, for the proofs
 ========================  ===========================================================

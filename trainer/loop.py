@@ -59,9 +59,11 @@ class Progress:
         episode_return: mean return of the last 100 training episodes, None before the first.
         units: the actor's hidden units, per layer.
         threshold: the last pruning threshold, None before the first pruning step.
-        sparsity: share of the actor's hidden units that is gone.
+        sparsity: share of the actor's hidden units that is gone, or of its weights where the
+            method removes these.
         steps_per_s: speed of this iteration.
-        phase: ``training``, ``pruning`` or ``recovery``.
+        phase: ``training``, ``pruning`` or ``recovery``; of stages of pops ``pruning`` or
+            ``distillation``.
         seconds: time spent training so far.
     """
 

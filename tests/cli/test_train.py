@@ -95,3 +95,16 @@ def test_the_second_ctrl_c_ends_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_weights_that_are_zero_are_reported(call: Call, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = call("train", "CartPole-v1", "-o", run, "--method", "l1", *SMALL, "--no-eval", "--json")
+    weights = 4 * 16 + 16 * 16 + 16 * 2
+    assert done.json()["weight_sparsity"] == pytest.approx(round(0.5 * weights) / weights)
+    assert done.json()["sparsity"] == 0
+    policy = tmp_path / "policy.safetensors"
+    report = call("compact", run, "-o", policy, "--json").json()["after"]
+    assert report["weights"] - report["zero_weights"] <= weights - round(0.5 * weights)
+    assert report["zero_weights"] > 0
+    assert "of these 0" in call("compact", run, "-o", policy, "--force").stdout

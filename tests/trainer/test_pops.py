@@ -31,7 +31,14 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def config(teacher: Path) -> TrainConfig:
-    return tiny(method="pops", steps=STEPS, teacher=str(teacher), objective=0.02, trials=2)
+    return tiny(
+        method="pops",
+        steps=STEPS,
+        teacher=str(teacher),
+        objective=0.02,
+        trials=2,
+        imitation_steps=50,
+    )
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from dspctl.compactor import compact
-from dspctl.errors import ConfigProblem
+from dspctl.errors import ConfigProblem, RunIncomplete
 from dspctl.runtime import Layer, Policy
 from dspctl.trainer import Progress, TrainConfig, load_run, train
 from dspctl.trainer.pops.shrink import shrunk, weight_count
@@ -38,6 +38,7 @@ def config(teacher: Path) -> TrainConfig:
         objective=0.02,
         trials=2,
         imitation_steps=50,
+        vector_backend="auto",
     )
 
 
@@ -148,11 +149,12 @@ def test_stopping_and_going_on(tmp_path: Path, config: TrainConfig) -> None:
     assert all(each.total_steps == STEPS for each in seen)
 
 
-def test_killed_in_the_middle_of_a_stage(tmp_path: Path, config: TrainConfig) -> None:
+def test_killed_in_the_middle_and_gone_on_with(tmp_path: Path, config: TrainConfig) -> None:
     run = tmp_path / "run"
+    config = replace(config, objective=0.3, checkpoint_seconds=0.0)
     program = (
         "from pathlib import Path\nfrom dspctl.trainer import TrainConfig, train\n"
-        f"config = TrainConfig.from_json({replace(config, steps=2_048_000).to_json()!r})\n"
+        f"config = TrainConfig.from_json({config.to_json()!r})\n"
         f"train(config, Path({str(run)!r}))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
@@ -162,13 +164,19 @@ def test_killed_in_the_middle_of_a_stage(tmp_path: Path, config: TrainConfig) ->
         while not metrics.is_file() or not metrics.read_text().count("\n"):
             assert process.poll() is None
             assert time.monotonic() < deadline
-            time.sleep(0.05)
+            time.sleep(0.01)
     finally:
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-    stopped = train(config, run, resume=True, should_stop=lambda: True)
-    assert not stopped.finished
-    assert load_run(run).info["status"] == "interrupted"
+    assert not load_run(run).finished
+    with pytest.raises(RunIncomplete, match="--resume"):
+        load_run(run).policy()
+    assert train(config, run, resume=True).finished
+    opened = load_run(run)
+    assert opened.info["delivered"] is not None
+    rows = opened.metrics()
+    assert [row["iteration"] for row in rows] == list(range(1, len(rows) + 1))
+    assert opened.info["steps"] == rows[-1]["steps"]
 
 
 def test_a_stage_cut_off_before_its_first_checkpoint_begins_again(

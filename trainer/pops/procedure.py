@@ -20,7 +20,7 @@ from dspctl.trainer.environments import Task
 from dspctl.trainer.loop import Progress
 from dspctl.trainer.network import Layout
 from dspctl.trainer.pops.shrink import shrunk, weight_count
-from dspctl.trainer.pops.sparsest import mean_return, required_return
+from dspctl.trainer.pops.sparsest import judged_return, required_return
 from dspctl.trainer.pops.stage import (
     ROUNDS,
     OnProgress,
@@ -108,7 +108,7 @@ class _Procedure:
             return None
         self.done.append(run)
         policy = run.policy()
-        mean = mean_return(policy, self.task, run.config)
+        mean = judged_return(policy, self.task, run.config)
         met = mean >= self.folder.info["objective"]["required"]
         self.records.append(
             {

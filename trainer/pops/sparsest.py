@@ -7,26 +7,28 @@ from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
-from dspctl.trainer.selection import Trial, play_once
+from dspctl.trainer.selection import TRIAL_SEED, Trial, play_once
 
-EPISODES = 50
-"""Of the trial that decides; those on the way are shorter."""
+JUDGED_SEED = TRIAL_SEED + 100_000_000
+"""Of the episodes on which stages are judged; no trial that chose a policy has played them."""
+_JUDGED = 100
+_AGAIN = 50
 _SHORT = 16
 _KEPT = 3
 
 
 def required_return(teacher: Teacher, task: Task, config: TrainConfig) -> float:
-    """The least mean return that meets the objective, on the episodes of trials.
+    """The least mean return that meets the objective, on the episodes that judge.
 
     ``objective`` times what the teacher earns; where that is negative, as far below it.
     """
-    mean = float(play_once(teacher.policy, task, config, EPISODES).mean())
+    mean = judged_return(teacher.policy, task, config)
     return mean - (1 - config.objective) * abs(mean)
 
 
-def mean_return(policy: Policy, task: Task, config: TrainConfig) -> float:
-    """What *policy* earns in the trial that decides."""
-    return float(play_once(policy, task, config, EPISODES).mean())
+def judged_return(policy: Policy, task: Task, config: TrainConfig) -> float:
+    """Mean return of *policy* on the episodes that judge a stage."""
+    return float(play_once(policy, task, config, _JUDGED, JUDGED_SEED).mean())
 
 
 class Sparsest:
@@ -76,7 +78,7 @@ class Sparsest:
         """The sparsest policy that meets the objective; None where none does."""
         for iteration in self._candidates():
             policy = load_policy(self._folder.candidate(iteration))
-            mean = mean_return(policy, self._task, self._config)
+            mean = float(play_once(policy, self._task, self._config, _AGAIN).mean())
             if mean >= self._required:
                 self._folder.write_info(selected={"iteration": iteration, "mean": mean})
                 return policy

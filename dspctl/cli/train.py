@@ -1,6 +1,7 @@
 """``dspctl train``: a run from an environment id, every setting a flag."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,10 +124,15 @@ def _sparsity(config: "TrainConfig", units: tuple[int, ...]) -> float:
     return 1 - sum(units) / sum(config.hidden) if config.hidden else 0.0
 
 
-def _weights_gone(run: "Run") -> float | None:
-    """Share of the weights that are gone or 0, as training counted it last."""
-    rows = run.metrics()
-    return float(rows[-1]["weight_sparsity"]) if rows else None
+def _weights_gone(run: "Run") -> float:
+    """Share of the unpruned actor's weights that the policy does not have, or has as 0."""
+    policy = run.policy()
+    alive, left = slice(None), 0
+    for layer in policy.layers:
+        left += int((layer.weight[layer.kept][:, alive] != 0).sum())
+        alive = layer.kept
+    sizes = (policy.observation.size, *run.config.hidden, policy.layers[-1].width)
+    return 1 - left / sum(a * b for a, b in pairwise(sizes))
 
 
 def _summary(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> dict[str, str]:
@@ -135,9 +141,9 @@ def _summary(run: "Run", result: "TrainResult", measured: "Evaluation | None") -
     if measured is not None:
         entries["return"] = f"{show.returns(measured)}, {measured.episodes} episodes"
     entries["units"] = f"{show.units(result.units)} of {show.units(config.hidden)}"
-    gone = _weights_gone(run)
-    entries["sparsity"] = f"{show.share(_sparsity(config, result.units))} of units" + (
-        "" if gone is None else f", {show.share(gone)} of weights"
+    entries["sparsity"] = (
+        f"{show.share(_sparsity(config, result.units))} of units, "
+        f"{show.share(_weights_gone(run))} of weights"
     )
     entries["steps"] = show.count(result.steps)
     entries["time"] = show.duration(result.seconds)

@@ -25,6 +25,9 @@ def test_train_reports_what_it_reached(call: Call, tmp_path: Path) -> None:
     assert report["evaluation"]["returns"] == list(expected.returns)
     assert report["units"] == [int(layer.kept.sum()) for layer in policy.hidden]
     assert report["sparsity"] == 0.5
+    first, second = report["units"]
+    left = (4 * first + first * second + second * 2) / (4 * 16 + 16 * 16 + 16 * 2)
+    assert report["weight_sparsity"] == pytest.approx(1 - left)
     assert report["steps"] == 4096
     assert set(report["time_split_s"]) == {"environment", "inference", "update"}
 

@@ -127,7 +127,8 @@ def _sparsity(config: "TrainConfig", units: tuple[int, ...]) -> float:
 def _weights_gone(run: "Run") -> float:
     """Share of the unpruned actor's weights that the policy does not have, or has as 0."""
     policy = run.policy()
-    alive, left = slice(None), 0
+    alive: Any = slice(None)
+    left = 0
     for layer in policy.layers:
         left += int((layer.weight[layer.kept][:, alive] != 0).sum())
         alive = layer.kept

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,11 @@ from dspctl.compactor import compact
 from dspctl.errors import ConfigProblem, RunIncomplete
 from dspctl.runtime import Layer, Policy
 from dspctl.trainer import Progress, TrainConfig, load_run, train
+from dspctl.trainer.checkpoint import RunFolder
+from dspctl.trainer.distillation import open_teacher
+from dspctl.trainer.environments import describe
 from dspctl.trainer.pops.shrink import shrunk, weight_count
+from dspctl.trainer.pops.sparsest import Sparsest, required_return
 from dspctl.trainer.pops.stage import Stage, stage_config
 from tests.trainer.tiny import tiny
 
@@ -62,6 +67,61 @@ def test_widths_that_the_redundancy_calls_for(teacher: Path) -> None:
     assert shrunk(pruned(policy, 0.25, 0.1, 0.5)) == (8, 16)
     assert shrunk(pruned(policy, 1.0, 1.0, 1.0)) == (32, 32)
     assert shrunk(pruned(policy, 1 / 128, 0.1, 1 / 64)) == (1, 1)
+
+
+def dense(policy: Policy, *hidden: int) -> Policy:
+    """A policy of these widths with every weight at 1."""
+    sizes = (4, *hidden, 2)
+    layers = tuple(
+        Layer(np.ones((out, into), np.float32), None, "tanh" if n < len(hidden) else "identity")
+        for n, (into, out) in enumerate(pairwise(sizes))
+    )
+    return replace(policy, layers=layers)
+
+
+def test_widths_of_fewer_and_more_layers(teacher: Path) -> None:
+    policy = load_run(teacher).policy()
+    # Of 4 * 20 + 20 * 2 weights 20 + 10 are left: a quarter.
+    assert shrunk(pruned(dense(policy, 20), 0.25, 0.25)) == (5,)
+    # The layer in the middle: sqrt(0.25 * 0.01) = 0.05 of 40.
+    assert shrunk(pruned(dense(policy, 20, 40, 50), 0.5, 0.25, 0.01, 0.1)) == (10, 2, 5)
+
+
+def test_the_sparsest_that_meets_the_objective_is_delivered(
+    tmp_path: Path, teacher: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earned = {2: (90.0, 90.0), 4: (80.0, 60.0), 6: (75.0, 71.0), 8: (30.0, 99.0)}
+
+    def played(policy: Policy, task: object, config: object, episodes: int) -> np.ndarray:
+        return np.full(episodes, earned[policy.lineage["steps"]][episodes > 16])
+
+    monkeypatch.setattr("dspctl.trainer.pops.sparsest.play_once", played)
+    config = tiny(method="pops-prune", trials=4)
+    folder = RunFolder.create(tmp_path / "stage", config, {"required": 70.0}, force=False)
+    task = describe("CartPole-v1")
+    selection = Sparsest(folder, config, task, iteration=0)
+    policy = load_run(teacher).policy()
+    assert [n for n in range(1, 9) if selection.due(n)] == [2, 4, 6, 8]
+    assert selection.best() is None
+    for iteration in (2, 4, 6, 8):
+        selection.consider(iteration, policy.with_lineage(steps=iteration))
+    best = selection.best()
+    assert best is not None
+    assert best.lineage["steps"] == 6, "8 failed its short trial, 6 met both"
+    # A process that goes on from iteration 4 has forgotten what came after; 4 was luck.
+    again = Sparsest(folder, config, task, iteration=4).best()
+    assert again is not None
+    assert again.lineage["steps"] == 2
+
+
+@pytest.mark.parametrize(("mean", "required"), [(200.0, 190.0), (-100.0, -105.0)])
+def test_what_is_required_of_a_student(
+    teacher: Path, monkeypatch: pytest.MonkeyPatch, mean: float, required: float
+) -> None:
+    monkeypatch.setattr("dspctl.trainer.pops.sparsest.judged_return", lambda *_: mean)
+    task = describe("CartPole-v1")
+    given = required_return(open_teacher(teacher, task), task, tiny(method="pops"))
+    assert given == pytest.approx(required)
 
 
 def test_weights_are_counted_as_in_the_paper() -> None:

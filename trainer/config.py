@@ -125,9 +125,9 @@ class TrainConfig:
     distillation_end: Annotated[
         float, "Share of the run by which the distance's weight has fallen to 0."
     ] = 0.95
-    imitation_steps: Annotated[
-        int, "Gradient steps per rollout while the teacher alone teaches."
-    ] = 400
+    imitation_rate: Annotated[
+        float, "Gradient steps per environment step while the teacher alone teaches."
+    ] = 0.1
     memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
 
     objective: Annotated[
@@ -242,11 +242,16 @@ class TrainConfig:
             "epochs",
             "prune_every",
             "memory",
-            "imitation_steps",
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip_range", "gradient_norm", "hidden_gain"):
+        for name in (
+            "learning_rate",
+            "clip_range",
+            "gradient_norm",
+            "hidden_gain",
+            "imitation_rate",
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigProblem(f"{name} must be positive, not {value}")

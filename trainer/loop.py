@@ -211,7 +211,7 @@ class Loop:
                     state.actor,
                     state.head,
                     self.memory,
-                    minibatches=config.imitation_steps,
+                    minibatches=max(1, round(config.imitation_rate * rollout.rewards.size)),
                     rows=config.minibatch,
                     learning_rate=learning_rate,
                     max_norm=config.gradient_norm,

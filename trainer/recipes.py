@@ -49,16 +49,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "Walker2d-v5": {**_CONTINUOUS, "steps": 2_000_000},
 }
 
-# A student knows the task from its teacher: it needs less exploration, and fewer steps.
-_STUDENT: dict[str, Any] = {
-    "learning_rate_schedule": "hold-linear",
-    "learning_rate_hold": 0.35,
-    "prune_start": 0.02,
-    "prune_end": 0.35,
-    "initial_log_std": -1.5,
-}
-STUDENT_STEPS = 0.4
-"""Share of an unpruned policy's steps that a student takes."""
+# A student knows the task from its teacher, and needs less exploration.
+_STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_log_std": -1.0}
+_STEPS = {"dsp-kd": 0.55}
+"""Share of an unpruned policy's steps that a method takes, where it is not all of them."""
 
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
@@ -69,9 +63,12 @@ _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "sgs": {**_HELD, "penalty": 1e-4},
     "l1": {**_HELD, "penalty": 1e-5},
     "dropout": _HELD,
-    "dsp-kd": _STUDENT,
-    "kd": _STUDENT,
-    "pops": {"initial_log_std": -1.5},
+    # It starts as its teacher, which leaves most of the steps for what pruning breaks.
+    "dsp-kd": {**_STUDENT, "learning_rate_hold": 0.35, "prune_start": 0.02, "prune_end": 0.35},
+    # It starts from nothing: imitation is quick, and what is left out of a small network by it
+    # has to come from rewards.
+    "kd": {**_STUDENT, "learning_rate_hold": 0.3, "imitation_end": 0.25},
+    "pops": {"initial_log_std": -1.0},
 }
 
 
@@ -85,10 +82,9 @@ def recipe(environment: str, **overrides: Any) -> TrainConfig:
     """
     given = {name: value for name, value in overrides.items() if value is not None}
     method = given.get("method", TrainConfig.method)
-    row = method_named(method)
+    method_named(method)
     task = describe(environment)
     base = RECIPES.get(environment, _DISCRETE if task.discrete else _CONTINUOUS)
-    if row.teacher and row.procedure == "loop":
-        base = {**base, "steps": round(STUDENT_STEPS * base["steps"])}
+    base = {**base, "steps": round(_STEPS.get(method, 1.0) * base["steps"])}
     settings = {**base, **_METHOD_SETTINGS.get(method, {}), **given}
     return TrainConfig.from_json({"environment": environment, **settings})

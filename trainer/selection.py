@@ -20,9 +20,9 @@ from dspctl.trainer.vector import make_vector
 
 TRIAL_SEED = 1_500_000_000
 """Between the seeds of training, below 1e9, and those of evaluation, from 2e9."""
-_EPISODES = 16
+_EPISODES = 8
 _FINALISTS = 3
-_FINAL_EPISODES = 50
+_FINAL_EPISODES = 30
 
 
 @dataclass(frozen=True)

@@ -46,7 +46,7 @@ def measure_costs(policies: Mapping[str, Policy], target: str = CPU) -> dict[str
 
     with TemporaryDirectory(prefix="dspctl-") as folder:
         paths = {
-            name: export(policy, target, Path(folder, f"{index}.bundle"), name="policy").path
+            name: export(policy, target, Path(folder, f"{index}.bundle")).path
             for index, (name, policy) in enumerate(policies.items())
         }
         flash = {name: _flash(path, name, target) for name, path in paths.items()}

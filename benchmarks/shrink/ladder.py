@@ -51,7 +51,7 @@ def divisions(size: int) -> list[tuple[int, ...]]:
         return [(1,)]
     wide = -(-2 * size // 3)
     found = [(-(-size // 2), size // 2), (size,), (wide, size - wide)]
-    return list(dict.fromkeys(found))
+    return [one for one in dict.fromkeys(found) if 0 not in one]
 
 
 def attempts(size: int, smallest: tuple[int, ...] | None, activation: str) -> list[Candidate]:

@@ -14,7 +14,7 @@ def draw(result: "ShrinkResult", folder: Path) -> None:
     """Print the frontier from small to large, and the choice."""
     show.table(
         f"{result.environment}: no other network is both smaller and better",
-        ("layers", "units", "weights", "FLOPs", "return", "kept", "at least", "call in C", "flash"),
+        ("layers", "units", "weights", "return", "kept", "at least", "call in C", "flash"),
         [_row(result, point) for point in result.frontier()],
     )
     teacher = result.teacher
@@ -50,7 +50,6 @@ def _row(result: "ShrinkResult", point: "Point") -> tuple[str, ...]:
         show.units(point.network.units) if point.network.units else "linear",
         str(point.network.size),
         show.count(point.network.weights),
-        show.count(point.network.flops),
         show.number(point.network.mean),
         f"{kept.share:.1%}",
         f"{kept.low:.1%}",

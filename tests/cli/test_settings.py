@@ -57,7 +57,7 @@ OTHER = {
     "imitation_end": 0.3,
     "distillation_end": 0.6,
     "memory": 5000,
-    "imitation_steps": 30,
+    "imitation_rate": 0.05,
     "objective": 0.9,
     "trials": 2,
     "checkpoint_seconds": 5.0,

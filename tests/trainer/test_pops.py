@@ -42,7 +42,7 @@ def config(teacher: Path) -> TrainConfig:
         teacher=str(teacher),
         objective=0.02,
         trials=2,
-        imitation_steps=50,
+        imitation_rate=0.05,
         vector_backend="auto",
     )
 

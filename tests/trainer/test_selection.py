@@ -32,7 +32,7 @@ class Scripted:
         self.tried: list[Policy] = []
 
     def __call__(self, policy: Policy, task: Any, config: Any, episodes: int) -> Any:
-        if episodes == 16:
+        if episodes == 8:
             self.tried.append(policy)
             return np.full(episodes, self.short[len(self.tried) - 1])
         weight = policy.layers[0].weight

@@ -73,7 +73,8 @@ class Compaction:
         return {
             "environment": self.policy.environment,
             "before": json_from_counts(self.before),
-            "after": {**json_from_counts(self.after), "zero_weights": self.zero_weights},
+            "after": json_from_counts(self.after),
+            "zero_weights": self.zero_weights,
             "sparsity": {
                 "units": self.unit_sparsity,
                 "weights": self.weight_sparsity,

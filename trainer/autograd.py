@@ -4,6 +4,7 @@
 torch views on the network's own flat vector, so nothing is copied back and forth.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -122,12 +123,28 @@ def _penalty(
 ) -> torch.Tensor:
     if regularizer is None:
         return torch.zeros(())
-    if regularizer.name != "omega":
+    penalty = _PENALTIES.get(regularizer.name)
+    if penalty is None:
         raise ConfigProblem(
             f"autograd does not know the regulariser {regularizer.name!r}: pass --update fused"
         )
+    return config.penalty * penalty(_weights(network, vector))
+
+
+def _omega(weights: list[torch.Tensor]) -> torch.Tensor:
     total = torch.zeros(())
-    weights = _weights(network, vector)
     for incoming, outgoing in pairwise(weights):
         total = total + (incoming.square().sum(1) * outgoing.square().sum(0)).sum()
-    return config.penalty * total
+    return total
+
+
+def _group_lasso(weights: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([weight.norm(dim=1).sum() for weight in weights]).sum()
+
+
+_PENALTIES: dict[str, Callable[[list[torch.Tensor]], torch.Tensor]] = {
+    "omega": _omega,
+    "group-lasso": lambda weights: _group_lasso(weights[:-1]),
+    "group-lasso-first": lambda weights: _group_lasso(weights[:1]),
+    "l1": lambda weights: torch.stack([weight.abs().sum() for weight in weights]).sum(),
+}

@@ -88,9 +88,11 @@ class TrainConfig:
     ] = "fused"
 
     # --- pruning
-    sparsity: Annotated[float, "Share of the actor's hidden units to remove, in [0, 1)."] = 0.93
-    critic_sparsity: Annotated[float, "Share of the critic's hidden units to remove."] = 0.0
-    penalty: Annotated[float, "lambda of the group regulariser (Eq 13)."] = 1e-4
+    sparsity: Annotated[
+        float, "Share of the actor's hidden units (l1, pops: of its weights) to remove, in [0, 1)."
+    ] = 0.93
+    critic_sparsity: Annotated[float, "The same of the critic."] = 0.0
+    penalty: Annotated[float, "lambda, the weight of the method's regulariser (Eq 13)."] = 1e-4
     threshold: Annotated[
         ThresholdReading, "Reading of Eq 16: quantile reaches the sparsity exactly."
     ] = "quantile"
@@ -127,6 +129,10 @@ class TrainConfig:
         float, "Gradient steps per environment step while the teacher alone teaches."
     ] = 0.1
     memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
+
+    objective: Annotated[
+        float, "Share of the teacher's return that a student of pops must keep to be delivered."
+    ] = 0.95
 
     # --- keeping
     trials: Annotated[
@@ -176,8 +182,9 @@ class TrainConfig:
         if method.prunes:
             if not self.hidden or not widths:
                 raise ImpossibleWidths("there is no hidden layer to prune: pass --method ppo")
-            self._check_room("sparsity", widths)
-            self._check_room("critic_sparsity", self.hidden)
+            if method.granularity == "unit":
+                self._check_room("sparsity", widths)
+                self._check_room("critic_sparsity", self.hidden)
 
     def _check_room(self, name: str, widths: tuple[int, ...]) -> None:
         """Whether layers of *widths* can lose what the sparsity called *name* asks for."""
@@ -260,7 +267,7 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigProblem(f"{name} must not be negative, not {value}")
-        for name in ("gamma", "gae_lambda", "learning_rate_hold"):
+        for name in ("gamma", "gae_lambda", "learning_rate_hold", "objective"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigProblem(f"{name} must be in [0, 1], not {getattr(self, name)}")
         if not 0 <= self.imitation_end <= self.distillation_end <= 1:

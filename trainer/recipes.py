@@ -56,13 +56,19 @@ _STEPS = {"dsp-kd": 0.55}
 
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
+_HELD: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5}
 _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
-    "dsp": {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5},
+    "dsp": _HELD,
+    "ssl": {**_HELD, "penalty": 1e-4},
+    "sgs": {**_HELD, "penalty": 1e-4},
+    "l1": {**_HELD, "penalty": 1e-5},
+    "dropout": _HELD,
     # It starts as its teacher, which leaves most of the steps for what pruning breaks.
     "dsp-kd": {**_STUDENT, "learning_rate_hold": 0.35, "prune_start": 0.02, "prune_end": 0.35},
     # It starts from nothing: imitation is quick, and what is left out of a small network by it
     # has to come from rewards.
     "kd": {**_STUDENT, "learning_rate_hold": 0.3, "imitation_end": 0.25},
+    "pops": {"initial_log_std": -1.0},
 }
 
 

@@ -98,7 +98,7 @@ class Selection:
 
 
 def play_once(
-    policy: Policy, task: Task, config: TrainConfig, episodes: int
+    policy: Policy, task: Task, config: TrainConfig, episodes: int, seed: int = TRIAL_SEED
 ) -> NDArray[np.float64]:
     """Undiscounted returns of one deterministic episode in each of *episodes* environments.
 
@@ -108,7 +108,7 @@ def play_once(
     vector = make_vector(
         task,
         count=episodes,
-        seed=TRIAL_SEED,
+        seed=seed,
         backend=config.vector_backend,
         threads=config.threads,
     )

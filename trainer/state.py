@@ -132,7 +132,10 @@ class TrainState:
         archive.record(self.actor.network)
         weights = archive.layout.weights(archive.parameters)
         biases = archive.layout.bias_vectors(archive.parameters)
-        masks = [*archive.masks(), None] if self.actor.pruner.active else [None] * len(weights)
+        pruner = self.actor.pruner
+        # Weights that left by themselves are zeros, which need no mask.
+        units_left = pruner.active and pruner.weight_mask is None
+        masks = [*archive.masks(), None] if units_left else [None] * len(weights)
         return Policy(
             environment=task.environment,
             observation=task.observation,

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.environments import Task, describe
 from dspctl.trainer.loop import Loop, Progress
 from dspctl.trainer.metrics import MetricsWriter
+from dspctl.trainer.pops.procedure import compress
 from dspctl.trainer.pruning import METHODS, method_named
 from dspctl.trainer.recipes import recipe
 from dspctl.trainer.state import TrainState
@@ -110,6 +111,9 @@ def train(
         teacher = _teacher(folder, task, on_progress, should_stop)
         if teacher is None:
             return TrainResult(run, False, 0, 0.0, config.hidden)
+        if method.procedure == "pops":
+            outcome = compress(folder, task, teacher, train, on_progress, should_stop)
+            return TrainResult(run, *astuple(outcome))
     if folder.has_state:
         state = folder.load_state(task)
     else:

@@ -58,6 +58,7 @@ OTHER = {
     "distillation_end": 0.6,
     "memory": 5000,
     "imitation_rate": 0.05,
+    "objective": 0.9,
     "trials": 2,
     "checkpoint_seconds": 5.0,
 }

@@ -1,0 +1,1 @@
+"""Studies: methods × environments × sparsities × penalties × seeds, from one small file."""

@@ -50,7 +50,7 @@ class CellResult:
         penalty: lambda of the regulariser; None where there is none.
         seed: training seed.
         settings: the `TrainConfig` fields that differ from the recipe of environment and method,
-            without seed and teacher.
+            without those that have a field of their own here.
         returns: one per evaluation episode; episode k has the same start in every cell.
         units: hidden units of the compact policy, per layer.
         original_units: those of the policy before pruning.
@@ -181,19 +181,28 @@ def cell_from_json(value: Any, where: str) -> CellResult:
         ValueError: a field is missing, unknown, or of another type.
     """
     entries = Fields(value, where)
-    integers = ("seed", "weights", "nonzero_weights", "original_weights")
-    counts = (*integers, "flops", "original_flops", "steps")
     curve = entries.fields("curve")
     cell = CellResult(
-        **{name: entries.text(name) for name in ("key", "environment", "method", "variant")},
-        **{name: entries.text(name) for name in ("teacher", "machine")},
-        **{name: entries.number_or_none(name) for name in ("sparsity", "penalty")},
-        **{name: entries.integer(name) for name in counts},
+        key=entries.text("key"),
+        environment=entries.text("environment"),
+        method=entries.text("method"),
+        variant=entries.text("variant"),
+        sparsity=entries.number_or_none("sparsity"),
+        penalty=entries.number_or_none("penalty"),
+        seed=entries.integer("seed"),
         settings=entries.entries("settings"),
         returns=_tuple(entries.take("returns"), _number),
         units=_tuple(entries.take("units"), _integer),
         original_units=_tuple(entries.take("original_units"), _integer),
+        weights=entries.integer("weights"),
+        nonzero_weights=entries.integer("nonzero_weights"),
+        original_weights=entries.integer("original_weights"),
+        flops=entries.integer("flops"),
+        original_flops=entries.integer("original_flops"),
+        steps=entries.integer("steps"),
         seconds=entries.number("seconds"),
+        teacher=entries.text("teacher"),
+        machine=entries.text("machine"),
         curve=Curve(
             steps=_tuple(curve.take("steps"), _integer),
             returns=_tuple(curve.take("returns"), _number_or_none),

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 RECORD, RUN = "cell.json", "run"
 OnSteps = Callable[[int, int, str], None]
 """Called with steps taken, steps in all, and the phase."""
-_PASSING = ("measured_at", "load_average")
-"""What two records of one machine differ in."""
+_PASSING = ("measured_at", "load_average", "threads")
+"""What two records of one machine differ in; how many threads there were is a cell's setting."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from dspctl.cli import (
     inspect,
     report,
     show,
+    study,
     train,
     verify,
 )
@@ -90,6 +91,7 @@ app.command("compact")(compact.compact)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
+app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("eval")(evaluate.evaluate)
 app.command("inspect")(inspect.inspect)

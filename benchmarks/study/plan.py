@@ -46,6 +46,11 @@ class Cell:
     episodes: int
 
     @property
+    def digest(self) -> str:
+        """What defines the run, as the key ends: the same for two names of the same run."""
+        return self.key.rsplit("-", 1)[1]
+
+    @property
     def title(self) -> str:
         """The cell in words: ``CartPole-v1 dsp 93% seed 0``."""
         words = [self.config.environment, self.config.method]
@@ -85,7 +90,7 @@ def plan(spec: StudySpec) -> tuple[Cell, ...]:
         for seed in spec.seeds:
             for method in spec.methods:
                 for cell in _of_method(spec, environment, method, seed, cells, usual):
-                    known = cells.setdefault(cell.key, cell)
+                    known = cells.setdefault(cell.digest, cell)
                     if known.variant != cell.variant:
                         raise StudyProblem(
                             f"variants: {cell.variant!r} changes nothing for {method} in "
@@ -121,7 +126,7 @@ def _of_method(
     teacher = ""
     if chosen.teacher:
         first = _cell(spec, usual(environment, UNPRUNED), seed, Variant(BASE, {}), {})
-        teacher = cells.setdefault(first.key, first).key
+        teacher = cells.setdefault(first.digest, first).key
     for variant in (Variant(BASE, {}), *spec.variants):
         if not variant.applies(environment, method):
             continue

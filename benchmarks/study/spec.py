@@ -227,7 +227,7 @@ def _settings(value: Any, where: str, refused: Collection[str]) -> dict[str, Any
     for name, entry in values.items():
         kind = hints[name]
         if name == "hidden":
-            found[name] = _list(values, name, int, inside)
+            found[name] = _list(values, name, int, inside, distinct=False)
         else:
             # A Literal is checked for its words by the config itself.
             plain = str if get_args(kind) else kind
@@ -273,10 +273,12 @@ def _list(
     kind: type[Any],
     where: str,
     default: tuple[Any, ...] = (),
+    *,
+    distinct: bool = True,
 ) -> tuple[Any, ...]:
     entries = values.get(name, list(default))
     found = tuple(_of_type(one, kind, name, where) for one in _of_type(entries, list, name, where))
-    if len(set(found)) != len(found):
+    if distinct and len(set(found)) != len(found):
         raise StudyProblem(f"{where}: '{name}' names something twice: {list(found)}")
     return found
 

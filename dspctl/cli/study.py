@@ -226,10 +226,10 @@ def _print(outcome: "Outcome") -> None:
                 "–" if one.penalty is None else f"{one.penalty:g}",
                 str(len(group)),
                 show.number(_mean(means)),
-                f"{show.number(min(means))} to {show.number(max(means))}",
+                show.number(min(means)),
             )
         )
-    columns = ("environment", "method", "sparsity", "lambda", "seeds", "return", "each seed")
+    columns = ("environment", "method", "sparsity", "lambda", "seeds", "return", "worst seed")
     if rows:
         show.table(outcome.results.name, columns, rows, words=2)
     for failure in outcome.failures:

@@ -129,7 +129,6 @@ def run_study(
     """
     cells = plan(spec)
     with open_folder(path, spec) as folder:
-        folder.read([cell.key for cell in cells])
         engine = make_engine(folder)
         try:
             run = Run(folder, engine, watcher or Watcher(), should_stop or (lambda: False))
@@ -171,6 +170,7 @@ class Run:
     def finish(self, cells: Sequence[Cell]) -> None:
         """Run those of *cells* that are not finished, until all are done, given up or stopped."""
         self._cells |= {cell.key: cell for cell in cells}
+        self.folder.read([cell.key for cell in cells])
         waiting = [
             cell
             for cell in cells

@@ -7,7 +7,7 @@
 ``cells/KEY/log.txt``    what its process printed to standard error
 ``results.json``    all finished cells, as `dspctl.benchmarks.study.record` has them
 ``results.sqlite``  the same as tables, for queries
-``search.journal``  trials of ``--search``
+``search.sqlite``   trials of ``--search``, as Optuna keeps them
 ``.lock``           held by the process that works here
 ==================  ================================================================
 
@@ -20,7 +20,7 @@ import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,8 +196,10 @@ def _earlier(path: Path) -> StudySpec:
 
 def _differences(earlier: StudySpec, spec: StudySpec) -> list[str]:
     """What *earlier* has and *spec* has not, or has otherwise."""
-    same = ("name", "episodes", "settings", "search")
+    same = ("name", "episodes", "settings")
     different = [name for name in same if getattr(earlier, name) != getattr(spec, name)]
+    if replace(earlier.search, trials=0) != replace(spec.search, trials=0):
+        different.append("search")
     for name in ("environments", "methods", "sparsities", "penalties", "seeds", "variants"):
         # An empty list is a choice of its own: what the recipe has.
         before, after = ([*getattr(one, name)] for one in (earlier, spec))

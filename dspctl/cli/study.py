@@ -1,7 +1,8 @@
 """``dspctl study``: many training runs from one small file, and what they reached."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ from dspctl.errors import ConfigProblem
 if TYPE_CHECKING:
     from dspctl.benchmarks.study.driver import Failure, MakeEngine, Outcome, Overview, Watcher
     from dspctl.benchmarks.study.record import CellResult
+    from dspctl.benchmarks.study.search import Best
 
 EXIT_FAILED_CELLS = 1
 
@@ -79,6 +81,7 @@ def study(
     command goes on, after a kill too, and runs only what is missing.
     """
     from dspctl.benchmarks.study.driver import run_study
+    from dspctl.benchmarks.study.search import search_study
     from dspctl.benchmarks.study.spec import load_spec
 
     if address is not None and engine is not EngineName.ray:
@@ -86,15 +89,22 @@ def study(
     spec = load_spec(file)
     folder = output or Path("studies", spec.name.replace(" ", "-"))
     make_engine = _engine(engine, jobs, address, retries)
-    with stop_on_signal() as should_stop, _watching(spec.name) as watcher:
+    with (
+        stop_on_signal() as should_stop,
+        redirect_stdout(sys.stderr),  # where Ray prints what it has to say
+        _watching(spec.name) as watcher,
+    ):
+        best: tuple[Best, ...] = ()
         if search is None:
             outcome = run_study(spec, folder, make_engine, watcher=watcher, should_stop=should_stop)
         else:
-            raise NotImplementedError
+            outcome, best = search_study(
+                spec, folder, make_engine, watcher=watcher, should_stop=should_stop
+            )
     if as_json:
-        show.result_json(_json(outcome))
+        show.result_json({**_json(outcome), "best": [vars(one) for one in best]})
     else:
-        _print(outcome)
+        _print(outcome, best)
     if outcome.stopped:
         show.note("stopped with checkpoints: the same command goes on")
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -214,7 +224,11 @@ def _mean(values: list[float]) -> float:
     return sum(values) / len(values)
 
 
-def _print(outcome: "Outcome") -> None:
+def _or_dash(value: float | None, words: Callable[[float], str]) -> str:
+    return "–" if value is None else words(value)
+
+
+def _print(outcome: "Outcome", best: "Sequence[Best]") -> None:
     rows = []
     for group in _groups(outcome):
         one, means = group[0], [cell.mean_return for cell in group]
@@ -222,8 +236,8 @@ def _print(outcome: "Outcome") -> None:
             (
                 one.environment,
                 one.method if one.variant == "base" else f"{one.method} ({one.variant})",
-                "–" if one.sparsity is None else show.share(one.sparsity),
-                "–" if one.penalty is None else f"{one.penalty:g}",
+                _or_dash(one.sparsity, show.share),
+                _or_dash(one.penalty, "{:g}".format),
                 str(len(group)),
                 show.number(_mean(means)),
                 show.number(min(means)),
@@ -232,6 +246,20 @@ def _print(outcome: "Outcome") -> None:
     columns = ("environment", "method", "sparsity", "lambda", "seeds", "return", "worst seed")
     if rows:
         show.table(outcome.results.name, columns, rows, words=2)
+    if best:
+        found = [
+            (
+                one.environment,
+                one.method,
+                _or_dash(one.sparsity, show.share),
+                _or_dash(one.penalty, "{:g}".format),
+                show.number(one.mean),
+                str(one.trials),
+            )
+            for one in best
+        ]
+        columns = ("environment", "method", "sparsity", "lambda", "return", "combinations tried")
+        show.table("the best of the search", columns, found, words=2)
     for failure in outcome.failures:
         show.stderr().print(_failed(failure))
     show.facts(

@@ -8,7 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dspctl
@@ -75,6 +76,16 @@ class RayEngine:
             self._processors = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
         return self._processors
 
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except self._ray.exceptions.RayError as error:
+            raise ClusterUnreachable(
+                f"the Ray cluster was lost ({_first_line(error)}): finished cells are kept, and "
+                "the same command goes on when there is one again"
+            ) from error
+
     def start(self, cell: Cell) -> None:
         """Hand the cell to the cluster, with its teacher and what there is of its run."""
         from dspctl.benchmarks.study.engines._task import run_files
@@ -96,14 +107,16 @@ class RayEngine:
 
     def stop(self) -> None:
         """Ask every task for a checkpoint; those that have not begun return at once."""
-        self._ray.get(self._board.stop.remote())
+        with self._named_errors():
+            self._ray.get(self._board.stop.remote())
 
     def close(self) -> None:
         """Leave the cluster; Ray ends the tasks of a driver that has left."""
         self._ray.shutdown()
 
     def _reports(self) -> list[Event]:
-        reports, starts = self._ray.get(self._board.read.remote())
+        with self._named_errors():
+            reports, starts = self._ray.get(self._board.read.remote())
         running = set(self._keys.values())
         found = []
         for key, count in starts.items():

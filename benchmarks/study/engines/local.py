@@ -91,6 +91,10 @@ class LocalEngine:
             process.wait()
         self._processes.clear()
 
+    def processes(self, part: str = "") -> list[int]:
+        """Numbers of the processes at work on cells whose keys have *part* in them."""
+        return [process.pid for key, process in self._processes.items() if part in key]
+
     def _follow(self, key: str, process: "subprocess.Popen[str]") -> None:
         """Turn what a process says into events, until it has ended."""
         last = Event(key, "again")

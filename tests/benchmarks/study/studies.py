@@ -1,5 +1,6 @@
 """Studies that the tests share: small enough to run in seconds, or not at all."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -70,4 +71,4 @@ _HEAD = (
 
 
 def _toml(value: Any) -> str:
-    return str(value).replace("'", '"')
+    return json.dumps(value)  # which TOML reads too, for lists, numbers and text

@@ -146,7 +146,7 @@ def test_asked_to_stop_nothing_new_is_started(tmp_path: Path) -> None:
         ({"seeds": [1]}, "seeds"),
         ({"sparsities": []}, "sparsities"),
         ({"penalties": [1e-3]}, "penalties"),
-        ({"search": {"trials": 2}}, "search"),
+        ({"search": {"penalties": [1e-3]}}, "search"),
     ],
 )
 def test_another_study_in_the_folder_is_left_alone(

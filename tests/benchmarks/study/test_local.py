@@ -1,0 +1,190 @@
+"""Whole studies in real processes, which are interrupted and killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dspctl.benchmarks.study.driver import Outcome, Overview, Watcher, run_study
+from dspctl.benchmarks.study.engines.local import LocalEngine
+from dspctl.benchmarks.study.folder import StudyFolder
+from dspctl.benchmarks.study.plan import plan
+from dspctl.benchmarks.study.spec import load_spec
+from dspctl.compactor import compact
+from dspctl.trainer import evaluate, load_run
+from tests.benchmarks.study.studies import small, written
+
+ROOT = Path(__file__).resolve().parents[3]
+WAIT_S = 60.0
+# Long enough to be met at work, with a checkpoint now and then.
+LONG: dict[str, Any] = {"steps": 61_440, "checkpoint_seconds": 0.2}
+
+
+def start(study: Path, folder: Path) -> "subprocess.Popen[str]":
+    words = ["study", str(study), "-o", str(folder), "--jobs", "1", "--json"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "dspctl", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def until(found: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not found():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def steps_of(run: Path) -> int:
+    path = run / "metrics.jsonl"
+    lines = path.read_text().splitlines()[:-1] if path.is_file() else []
+    return int(json.loads(lines[-1])["steps"]) if lines else 0
+
+
+def resumed_at(run: Path) -> list[int]:
+    """The steps at which processes went on with a run, as its event files are named."""
+    names = [path.name for path in (run / "tensorboard").iterdir()]
+    return sorted(int(name.rsplit(".from", 1)[1]) for name in names)
+
+
+def test_a_cell_is_a_whole_run(tmp_path: Path) -> None:
+    spec = small(methods=["dsp-kd"], seeds=[4])
+    outcome = run_study(spec, tmp_path, lambda folder: LocalEngine(folder, jobs=1))
+    assert outcome.failures == ()
+    teacher, student = sorted(outcome.results.cells, key=lambda cell: cell.method != "ppo")
+    assert student.teacher == teacher.key
+    assert (teacher.sparsity, teacher.penalty, teacher.units) == (None, None, (16, 16))
+    assert (student.sparsity, student.penalty) == (0.5, 1e-4)
+    # What the run left says the same, by another way than the cell's.
+    run = load_run(tmp_path / "cells" / student.key / "run")
+    assert run.info["teacher"]["source"] == str(tmp_path / "cells" / teacher.key / "run")
+    assert run.config.seed == 4
+    masked = run.policy()
+    assert student.returns == evaluate(masked.act, "CartPole-v1", episodes=5).returns
+    counts = compact(masked, observations=run.observations()).after
+    assert (student.units, student.weights, student.flops) == (
+        counts.units,
+        counts.weights,
+        counts.flops,
+    )
+    assert student.original_weights == 4 * 16 + 16 * 16 + 16 * 2
+    assert student.original_flops == 16 * 7 + 16 * 31 + 2 * 31
+    assert student.curve.steps == (1024, 2048, 3072, 4096)
+    assert student.machine in outcome.results.machines
+
+
+def test_after_kill_9_of_the_driver_the_same_command_runs_the_rest(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    # Seed 0 is short to finish; the variant's run is met in the middle.
+    study = written(tmp_path / "study.toml", methods=["dsp"], seeds=[0])
+    settings = ", ".join(f"{name} = {value}" for name, value in LONG.items())
+    with study.open("a") as file:
+        file.write(f'[[variants]]\nname = "long"\nsettings = {{ {settings} }}\n')
+    short, long = plan(load_spec(study))
+    driver = start(study, folder)
+    until(lambda: steps_of(folder / "cells" / long.key / "run") > 8_000, driver)
+    driver.kill()
+    driver.communicate()
+    first = (folder / "cells" / short.key / "cell.json").read_bytes()
+    ended_at = steps_of(folder / "cells" / long.key / "run")
+    assert not (folder / "cells" / long.key / "cell.json").exists()
+
+    again = start(study, folder)
+    out, err = again.communicate(timeout=WAIT_S)
+    assert again.returncode == 0, err
+    assert json.loads(out)["ran"] == [long.key]
+    assert (folder / "cells" / short.key / "cell.json").read_bytes() == first
+    begun, resumed = resumed_at(folder / "cells" / long.key / "run")
+    assert begun == 0
+    # From a checkpoint, of a worker that had ended with its driver.
+    assert 0 < resumed <= ended_at + 10 * 1024
+    results = json.loads((folder / "results.json").read_text())
+    assert [cell["steps"] for cell in results["cells"]] == [61_440, 4096]
+
+
+def test_ctrl_c_leaves_checkpoints_and_the_same_command_goes_on(tmp_path: Path) -> None:
+    folder = tmp_path / "s"
+    settings = {**LONG, "checkpoint_seconds": 3600.0}
+    study = written(tmp_path / "study.toml", methods=["dsp"], seeds=[0], settings=settings)
+    (cell,) = plan(load_spec(study))
+    run = folder / "cells" / cell.key / "run"
+    driver = start(study, folder)
+    until(lambda: steps_of(run) > 8_000, driver)
+    driver.send_signal(signal.SIGINT)
+    out, err = driver.communicate(timeout=WAIT_S)
+    assert driver.returncode == 130, err
+    assert json.loads(out)["stopped"]
+    assert load_run(run).info["status"] == "interrupted"
+    stopped_at = int(load_run(run).info["steps"])
+    again = start(study, folder)
+    out, err = again.communicate(timeout=WAIT_S)
+    assert again.returncode == 0, err
+    assert resumed_at(run) == [0, stopped_at]
+
+
+def killing(engines: list[LocalEngine], kills: int) -> Callable[[Overview], None]:
+    """Kills the process at work, so many times, once it has trained for a while."""
+
+    def kill(overview: Overview) -> None:
+        nonlocal kills
+        at_work = [one for one in overview.running if one.steps and "seed 0" in one.title]
+        (process,) = [*engines[0].processes("seed0"), None][:1]
+        if kills and at_work and process is not None:
+            kills -= 1
+            os.kill(process, signal.SIGKILL)
+
+    return kill
+
+
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_killed_process_is_started_again_as_often_as_allowed(tmp_path: Path, kills: int) -> None:
+    engines: list[LocalEngine] = []
+    notes: list[str] = []
+
+    def make(folder: StudyFolder) -> LocalEngine:
+        engines.append(LocalEngine(folder, jobs=1, retries=1))
+        return engines[0]
+
+    settings = {**(small().settings or {}), "hidden": [16, 16], "steps": 40_960}
+    outcome: Outcome = run_study(
+        small(settings=settings),
+        tmp_path,
+        make,
+        watcher=Watcher(on_overview=killing(engines, kills), on_note=notes.append),
+    )
+    assert len(notes) == 1
+    assert "seed 0" in notes[0]
+    assert "SIGKILL" in notes[0]
+    finished = [cell.seed for cell in outcome.results.cells]
+    if kills == 1:
+        assert finished == [0, 1]
+        assert outcome.failures == ()
+    else:
+        assert finished == [1]  # the rest goes on
+        (failure,) = outcome.failures
+        assert "SIGKILL" in failure.reason
+
+
+def test_a_failing_cell_says_why_and_the_exit_code_too(tmp_path: Path) -> None:
+    # A rate at which weights stop being finite; the other variant trains.
+    study = written(tmp_path / "study.toml", methods=["dsp"], seeds=[0])
+    with study.open("a") as file:
+        file.write('[[variants]]\nname = "hot"\nsettings = { learning_rate = 1e38 }\n')
+    process = start(study, tmp_path / "s")
+    out, err = process.communicate(timeout=WAIT_S)
+    assert process.returncode == 1, err
+    (failure,) = json.loads(out)["failures"]
+    assert "hot" in failure["title"]
+    assert "stopped being finite" in failure["reason"]
+    assert len(json.loads(out)["ran"]) == 1

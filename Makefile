@@ -56,8 +56,9 @@ bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and 
 	@$(BIN)/python -m dspctl.benchmarks.training $(ARGS)
 
 returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (about an hour)
-	@$(BIN)/python -m dspctl.benchmarks.returns --env CartPole-v1 --env LunarLander-v3 --seeds 5
-	@$(BIN)/python -m dspctl.benchmarks.returns --env Acrobot-v1 --env Pendulum-v1 --env Hopper-v5 --env Walker2d-v5 --seeds 3
+	@$(BIN)/dspctl study benchmarks/studies/recipes.toml -o runs/recipes
+	@cp runs/recipes/results.json benchmarks/results/recipes.json
+	@$(BIN)/python -m dspctl.benchmarks.study.recipes
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

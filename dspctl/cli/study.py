@@ -258,8 +258,8 @@ def _print(outcome: "Outcome", best: "Sequence[Best]") -> None:
             )
             for one in best
         ]
-        columns = ("environment", "method", "sparsity", "lambda", "return", "combinations tried")
-        show.table("the best of the search", columns, found, words=2)
+        names = ("environment", "method", "sparsity", "lambda", "return", "combinations tried")
+        show.table("the best of the search", names, found, words=2)
     for failure in outcome.failures:
         show.stderr().print(_failed(failure))
     show.facts(

@@ -31,7 +31,7 @@ from dspctl.benchmarks.study.record import StudyResults, save_results
 from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 from dspctl.benchmarks.study.tables import save_tables
 from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, StudyLocked
-from dspctl.runtime.files import write_bytes, write_json
+from dspctl.runtime.files import new_folder, write_bytes, write_json
 
 SCHEMA = 1
 _LOCK_S = 5.0
@@ -89,12 +89,15 @@ class StudyFolder:
         return found
 
     def receive(self, key: str, run_files: dict[str, bytes], record: bytes | None) -> None:
-        """Write what another machine made of a cell; the record last, since it says "finished"."""
-        for name, data in run_files.items():
-            path = self.run(key) / name
-            if self.run(key).resolve() not in path.resolve().parents:
-                raise ConfigProblem(f"{name} lies outside a run: nothing of {key} was kept")
-            write_bytes(path, data)
+        """Write what another machine made of a cell: its run as a whole, then its record."""
+        self.cell(key).mkdir(parents=True, exist_ok=True)
+        # As a whole, or a kill could leave the checkpoint of one moment with the policy of another.
+        with new_folder(self.run(key), force=True) as run:
+            for name, data in run_files.items():
+                path = run / name
+                if run.resolve() not in path.resolve().parents:
+                    raise ConfigProblem(f"{name} lies outside a run: nothing of {key} was kept")
+                write_bytes(path, data)
         if record is not None:
             write_bytes(self.cell(key) / RECORD, record)
 

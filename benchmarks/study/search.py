@@ -7,14 +7,15 @@ made again from those that are finished, and a combination is never trained twic
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from dspctl.benchmarks.study.driver import MakeEngine, Outcome, Run, Watcher
+from dspctl.benchmarks.study.driver import MakeEngine, Run
 from dspctl.benchmarks.study.folder import StudyFolder, open_folder
 from dspctl.benchmarks.study.plan import Cell, plan
+from dspctl.benchmarks.study.progress import Best, Outcome, Watcher
 from dspctl.benchmarks.study.spec import StudySpec
 from dspctl.errors import MissingExtra, StudyProblem
 
@@ -24,27 +25,6 @@ if TYPE_CHECKING:
 Combination = tuple[float | None, float | None]
 """lambda and sparsity; None for what a method has not."""
 _STORAGE = "search.sqlite"
-
-
-@dataclass(frozen=True)
-class Best:
-    """What a search found for one method in one environment.
-
-    Attributes:
-        environment: gymnasium id.
-        method: pruning method.
-        penalty: lambda; None for a method without a regulariser.
-        sparsity: share of units to remove.
-        mean: mean return over the seeds.
-        trials: combinations tried.
-    """
-
-    environment: str
-    method: str
-    penalty: float | None
-    sparsity: float | None
-    mean: float
-    trials: int
 
 
 def search_study(

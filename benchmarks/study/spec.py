@@ -1,6 +1,5 @@
 """What a study is: a small TOML file, checked whole before anything runs."""
 
-import difflib
 import re
 import sys
 from collections.abc import Collection, Mapping
@@ -8,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from dspctl.benchmarks.study.checks import known, list_of, member, of_type
 from dspctl.errors import StudyProblem
 
 if sys.version_info >= (3, 11):
@@ -135,38 +135,38 @@ def spec_from_values(values: Mapping[str, Any], where: str) -> StudySpec:
     """
     from dspctl.trainer import METHODS
 
-    _known(values, [entry.name for entry in fields(StudySpec)], where)
+    known(values, [entry.name for entry in fields(StudySpec)], where)
     for name in ("name", "environments", "methods"):
         if name not in values:
             raise StudyProblem(f"{where} lacks the field '{name}': add it")
-    name = _of_type(values["name"], str, "name", where)
+    name = of_type(values["name"], str, "name", where)
     if not re.fullmatch(r"[\w][\w .+-]*", name):
         raise StudyProblem(f"{where}: name {name!r} must be letters, digits, '.', '+' or '-'")
-    methods = _list(values, "methods", str, where)
+    methods = list_of(values, "methods", str, where)
     for method in methods:
-        _member(method, METHODS, "method", where)
-    if not (environments := _list(values, "environments", str, where)) or not methods:
+        member(method, METHODS, "method", where)
+    if not (environments := list_of(values, "environments", str, where)) or not methods:
         raise StudyProblem(f"{where}: environments and methods need at least one entry each")
-    if not (seeds := _list(values, "seeds", int, where, (0,))):
+    if not (seeds := list_of(values, "seeds", int, where, (0,))):
         raise StudyProblem(f"{where}: seeds needs at least one entry")
     variants = tuple(
         _variant(entry, methods, environments, where)
-        for entry in _of_type(values.get("variants", []), list, "variants", where)
+        for entry in of_type(values.get("variants", []), list, "variants", where)
     )
     names = [BASE, *(variant.name for variant in variants)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise StudyProblem(
             f"{where}: a variant is called {twice[0]!r}, which is taken: choose another name"
         )
-    episodes = _of_type(values.get("episodes", EPISODES), int, "episodes", where)
+    episodes = of_type(values.get("episodes", EPISODES), int, "episodes", where)
     if episodes < 1:
         raise StudyProblem(f"{where}: episodes must be at least 1, not {episodes}")
     return StudySpec(
         name=name,
         environments=environments,
         methods=methods,
-        sparsities=_list(values, "sparsities", float, where),
-        penalties=_list(values, "penalties", float, where),
+        sparsities=list_of(values, "sparsities", float, where),
+        penalties=list_of(values, "penalties", float, where),
         seeds=seeds,
         episodes=episodes,
         settings=_settings(values.get("settings", {}), where, refused=tuple(_OWN)),
@@ -178,33 +178,33 @@ def spec_from_values(values: Mapping[str, Any], where: str) -> StudySpec:
 def _variant(
     value: Any, methods: Collection[str], environments: Collection[str], where: str
 ) -> Variant:
-    values = _of_type(value, dict, "variants", where)
-    name = _of_type(values.get("name"), str, "name", f"{where}: a variant")
+    values = of_type(value, dict, "variants", where)
+    name = of_type(values.get("name"), str, "name", f"{where}: a variant")
     inside = f"{where}: variant {name!r}"
-    _known(values, [entry.name for entry in fields(Variant)], inside)
+    known(values, [entry.name for entry in fields(Variant)], inside)
     found = Variant(
         name=name,
         settings=_settings(
             values.get("settings", {}), inside, refused=[n for n in _OWN if n not in _VARIED]
         ),
-        methods=_list(values, "methods", str, inside),
-        environments=_list(values, "environments", str, inside),
+        methods=list_of(values, "methods", str, inside),
+        environments=list_of(values, "environments", str, inside),
     )
     for method in found.methods:
-        _member(method, methods, "method of this study", inside)
+        member(method, methods, "method of this study", inside)
     for environment in found.environments:
-        _member(environment, environments, "environment of this study", inside)
+        member(environment, environments, "environment of this study", inside)
     return found
 
 
 def _search(value: Any, where: str) -> Search:
     inside = f"{where}: search"
-    values = _of_type(value, dict, "search", where)
-    _known(values, [entry.name for entry in fields(Search)], inside)
+    values = of_type(value, dict, "search", where)
+    known(values, [entry.name for entry in fields(Search)], inside)
     found = Search(
-        penalties=_list(values, "penalties", float, inside, Search.penalties),
-        sparsities=_list(values, "sparsities", float, inside, Search.sparsities),
-        trials=_of_type(values.get("trials", Search.trials), int, "trials", inside),
+        penalties=list_of(values, "penalties", float, inside, Search.penalties),
+        sparsities=list_of(values, "sparsities", float, inside, Search.sparsities),
+        trials=of_type(values.get("trials", Search.trials), int, "trials", inside),
     )
     if not found.penalties or not found.sparsities or found.trials < 1:
         raise StudyProblem(f"{inside} needs penalties, sparsities and at least one trial")
@@ -214,7 +214,7 @@ def _search(value: Any, where: str) -> Search:
 def _settings(value: Any, where: str, refused: Collection[str]) -> dict[str, Any]:
     from dspctl.trainer import TrainConfig
 
-    values = _of_type(value, dict, "settings", where)
+    values = of_type(value, dict, "settings", where)
     inside = f"{where}: settings"
     for name in refused:
         if name in values:
@@ -222,64 +222,16 @@ def _settings(value: Any, where: str, refused: Collection[str]) -> dict[str, Any
                 f"{inside} must not hold '{name}': a study has the list '{_OWN[name]}' for it"
             )
     hints = get_type_hints(TrainConfig)
-    _known(values, list(hints), inside)
+    known(values, list(hints), inside)
     found = {}
     for name, entry in values.items():
         kind = hints[name]
         if name == "hidden":
-            found[name] = _list(values, name, int, inside, distinct=False)
+            found[name] = list_of(values, name, int, inside, distinct=False)
         else:
             # A Literal is checked for its words by the config itself.
             plain = str if get_args(kind) else kind
-            found[name] = _of_type(entry, plain, name, inside)
-    return found
-
-
-def _known(values: Mapping[str, Any], names: Collection[str], where: str) -> None:
-    for name in values:
-        _member(name, names, "field", where)
-
-
-def _member(name: str, names: Collection[str], what: str, where: str) -> None:
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean '{close[0]}'? " if close else ""
-        raise StudyProblem(
-            f"{where}: there is no {what} '{name}': {hint}known: {', '.join(sorted(names))}"
-        )
-
-
-def _of_type(value: Any, kind: type[Any], name: str, where: str) -> Any:
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise StudyProblem(f"{where}: '{name}' must be {_WORDS[kind]}, not {value!r}")
-    return value
-
-
-_WORDS: dict[type[Any], str] = {
-    str: "text in quotes",
-    int: "a whole number",
-    float: "a number",
-    bool: "true or false",
-    list: "a list",
-    dict: "a table",
-}
-
-
-def _list(
-    values: Mapping[str, Any],
-    name: str,
-    kind: type[Any],
-    where: str,
-    default: tuple[Any, ...] = (),
-    *,
-    distinct: bool = True,
-) -> tuple[Any, ...]:
-    entries = values.get(name, list(default))
-    found = tuple(_of_type(one, kind, name, where) for one in _of_type(entries, list, name, where))
-    if distinct and len(set(found)) != len(found):
-        raise StudyProblem(f"{where}: '{name}' names something twice: {list(found)}")
+            found[name] = of_type(entry, plain, name, inside)
     return found
 
 

@@ -1,24 +1,24 @@
 """``dspctl study``: many training runs from one small file, and what they reached."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
-from dspctl.cli import show
+from dspctl.cli import show, study_report
 from dspctl.cli.interrupt import EXIT_INTERRUPTED, stop_on_signal
 from dspctl.errors import ConfigProblem
 
 if TYPE_CHECKING:
-    from dspctl.benchmarks.study.driver import Failure, MakeEngine, Outcome, Overview, Watcher
+    from dspctl.benchmarks.study.driver import MakeEngine
+    from dspctl.benchmarks.study.progress import Best, Overview, Watcher
     from dspctl.benchmarks.study.record import CellResult
-    from dspctl.benchmarks.study.search import Best
 
 EXIT_FAILED_CELLS = 1
 
@@ -102,9 +102,9 @@ def study(
                 spec, folder, make_engine, watcher=watcher, should_stop=should_stop
             )
     if as_json:
-        show.result_json({**_json(outcome), "best": [vars(one) for one in best]})
+        show.result_json({**study_report.as_json(outcome), "best": [vars(one) for one in best]})
     else:
-        _print(outcome, best)
+        study_report.print_study(outcome, best)
     if outcome.stopped:
         show.note("stopped with checkpoints: the same command goes on")
         raise typer.Exit(EXIT_INTERRUPTED)
@@ -128,12 +128,12 @@ def _engine(name: EngineName, jobs: int | None, address: str | None, retries: in
 @contextmanager
 def _watching(title: str) -> Iterator["Watcher"]:
     """Draw the study: a bar for the whole, one for each run at work, a line for what has ended."""
-    from dspctl.benchmarks.study.driver import Watcher
+    from dspctl.benchmarks.study.progress import Watcher
 
     console = show.stderr()
     lines = Watcher(
         on_result=lambda result: console.print(_line(result)),
-        on_failure=lambda failure: console.print(_failed(failure)),
+        on_failure=lambda failure: console.print(study_report.failed(failure)),
         on_note=lambda sentence: console.print(Text(sentence, style="dim")),
     )
     if not console.is_terminal:
@@ -184,114 +184,6 @@ def _left(overview: "Overview", elapsed_s: float) -> str:
 
 
 def _line(result: "CellResult") -> Text:
-    return Text(f"{_name(result)} seed {result.seed}: {show.number(result.mean_return)}")
-
-
-def _failed(failure: "Failure") -> Text:
-    return Text.assemble((f"{failure.title}: ", "bold red"), failure.reason)
-
-
-# --- afterwards ---------------------------------------------------------------------------
-
-
-def _name(result: "CellResult") -> str:
-    words = [result.environment, result.method]
-    if result.sparsity is not None:
-        words.append(show.share(result.sparsity))
-    if result.variant != "base":
-        words.append(f"({result.variant})")
-    return " ".join(words)
-
-
-def _groups(outcome: "Outcome") -> list[list["CellResult"]]:
-    """Finished cells that differ only in their seed, in the order of their names."""
-    groups: dict[tuple[Any, ...], list[CellResult]] = {}
-    for cell in outcome.results.cells:
-        key = (
-            cell.environment,
-            cell.variant != "base",
-            cell.variant,
-            cell.sparsity is not None,
-            cell.method,
-            cell.sparsity or 0.0,
-            cell.penalty if cell.penalty is not None else -1.0,
-        )
-        groups.setdefault(key, []).append(cell)
-    return [groups[key] for key in sorted(groups)]
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)
-
-
-def _or_dash(value: float | None, words: Callable[[float], str]) -> str:
-    return "–" if value is None else words(value)
-
-
-def _print(outcome: "Outcome", best: "Sequence[Best]") -> None:
-    rows = []
-    for group in _groups(outcome):
-        one, means = group[0], [cell.mean_return for cell in group]
-        rows.append(
-            (
-                one.environment,
-                one.method if one.variant == "base" else f"{one.method} ({one.variant})",
-                _or_dash(one.sparsity, show.share),
-                _or_dash(one.penalty, "{:g}".format),
-                str(len(group)),
-                show.number(_mean(means)),
-                show.number(min(means)),
-            )
-        )
-    columns = ("environment", "method", "sparsity", "lambda", "seeds", "return", "worst seed")
-    if rows:
-        show.table(outcome.results.name, columns, rows, words=2)
-    if best:
-        found = [
-            (
-                one.environment,
-                one.method,
-                _or_dash(one.sparsity, show.share),
-                _or_dash(one.penalty, "{:g}".format),
-                show.number(one.mean),
-                str(one.trials),
-            )
-            for one in best
-        ]
-        names = ("environment", "method", "sparsity", "lambda", "return", "combinations tried")
-        show.table("the best of the search", names, found, words=2)
-    for failure in outcome.failures:
-        show.stderr().print(_failed(failure))
-    show.facts(
-        str(outcome.folder),
-        {
-            "finished": f"{len(outcome.results.cells)} runs, {len(outcome.ran)} of them now",
-            "failed": str(len(outcome.failures)),
-            "results": str(outcome.folder / "results.json"),
-            "tables": str(outcome.folder / "results.sqlite"),
-        },
+    return Text(
+        f"{study_report.name(result)} seed {result.seed}: {show.number(result.mean_return)}"
     )
-
-
-def _json(outcome: "Outcome") -> dict[str, Any]:
-    return {
-        "study": outcome.results.name,
-        "folder": str(outcome.folder),
-        "results": str(outcome.folder / "results.json"),
-        "stopped": outcome.stopped,
-        "ran": list(outcome.ran),
-        "failures": [vars(failure) for failure in outcome.failures],
-        "groups": [
-            {
-                "environment": group[0].environment,
-                "method": group[0].method,
-                "variant": group[0].variant,
-                "sparsity": group[0].sparsity,
-                "penalty": group[0].penalty,
-                "seeds": [cell.seed for cell in group],
-                "returns": [cell.mean_return for cell in group],
-                "mean": _mean([cell.mean_return for cell in group]),
-            }
-            for group in _groups(outcome)
-        ],
-    }

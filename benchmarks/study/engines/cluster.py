@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import dspctl
+from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.folder import StudyFolder
 from dspctl.benchmarks.study.plan import Cell
@@ -157,7 +158,7 @@ def _connected(address: str | None, jobs: int | None) -> Any:
         _check_answers(address)
     options: dict[str, Any] = {"address": address or "local"}
     if address is None:
-        cores = jobs or len(os.sched_getaffinity(0))
+        cores = jobs or describe_machine().cores
         options |= {"num_cpus": cores, "include_dashboard": False}
     try:
         ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)

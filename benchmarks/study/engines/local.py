@@ -5,7 +5,6 @@ cell is lost, and started again. A worker ends when this process ends, however t
 """
 
 import json
-import os
 import queue
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from dspctl.benchmarks._process import command, environment
+from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.benchmarks.study._worker import Job
 from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.folder import StudyFolder
@@ -35,7 +35,7 @@ class LocalEngine:
     """
 
     def __init__(self, folder: StudyFolder, jobs: int | None = None, retries: int = 1) -> None:
-        self.slots = jobs or len(os.sched_getaffinity(0))
+        self.slots = jobs or describe_machine().cores
         self._folder, self._retries = folder, retries
         self._processes: dict[str, subprocess.Popen[str]] = {}
         self._cells: dict[str, Cell] = {}
@@ -117,10 +117,12 @@ class LocalEngine:
         if event.kind == "steps":
             return event
         self._processes.pop(event.key, None)
-        if event.kind != "again":
+        if event.kind in ("finished", "failed"):
             return event
         if self._stopping:
             return Event(event.key, "stopped")
+        if event.kind == "stopped":
+            event = Event(event.key, "again", text="its process was asked to end by somebody else")
         self._lost[event.key] += 1
         if self._lost[event.key] > self._retries:
             return Event(event.key, "failed", text=event.text)

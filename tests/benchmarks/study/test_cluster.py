@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from dspctl.benchmarks.study.driver import Overview, Watcher, run_study
+from dspctl.benchmarks.study.driver import run_study
 from dspctl.benchmarks.study.engines.cluster import RayEngine
 from dspctl.benchmarks.study.engines.local import LocalEngine
+from dspctl.benchmarks.study.progress import Overview, Watcher
 from dspctl.benchmarks.study.record import CellResult
 from dspctl.benchmarks.study.spec import StudySpec
 from dspctl.errors import ClusterUnreachable

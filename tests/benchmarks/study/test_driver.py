@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from dspctl.benchmarks.study.cell import RECORD, Finished
-from dspctl.benchmarks.study.driver import Overview, Watcher, run_study
+from dspctl.benchmarks.study.driver import run_study
 from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.folder import StudyFolder, open_folder
 from dspctl.benchmarks.study.plan import Cell, plan
+from dspctl.benchmarks.study.progress import Overview, Watcher
 from dspctl.benchmarks.study.record import load_results
-from dspctl.errors import OtherStudy, OutputExists, ResultProblem, StudyLocked
+from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
 from dspctl.runtime.files import write_json
 from tests.benchmarks.study.studies import CELL, small
 
@@ -189,10 +190,13 @@ def test_a_damaged_record_is_named_and_not_replaced(tmp_path: Path) -> None:
     assert path.is_file()
 
 
-def test_files_from_elsewhere_stay_in_their_run(tmp_path: Path) -> None:
+def test_files_from_elsewhere_replace_a_run_and_stay_in_it(tmp_path: Path) -> None:
     with open_folder(tmp_path / "s", small()) as folder:
-        folder.receive("a", {"candidates/000001.safetensors": b"1"}, b"{}")
+        folder.receive("a", {"candidates/000001.safetensors": b"1", "run.json": b"{}"}, b"{}")
         assert (folder.run("a") / "candidates" / "000001.safetensors").read_bytes() == b"1"
-        with pytest.raises(Exception, match="outside"):
-            folder.receive("b", {"../../../../gone": b""}, None)
-    assert not (tmp_path / "gone").exists()
+        folder.receive("a", {"run.json": b"[]"}, None)
+        assert [path.name for path in folder.run("a").iterdir()] == ["run.json"]
+        with pytest.raises(ConfigProblem, match="outside"):
+            folder.receive("a", {"run.json": b"2", "../../../../gone": b""}, None)
+        assert (folder.run("a") / "run.json").read_bytes() == b"[]"
+    assert not list(tmp_path.rglob("gone"))

@@ -12,10 +12,11 @@ from typing import Any
 
 import pytest
 
-from dspctl.benchmarks.study.driver import Outcome, Overview, Watcher, run_study
+from dspctl.benchmarks.study.driver import run_study
 from dspctl.benchmarks.study.engines.local import LocalEngine
 from dspctl.benchmarks.study.folder import StudyFolder
 from dspctl.benchmarks.study.plan import plan
+from dspctl.benchmarks.study.progress import Outcome, Overview, Watcher
 from dspctl.benchmarks.study.spec import load_spec
 from dspctl.compactor import compact
 from dspctl.trainer import evaluate, load_run
@@ -133,47 +134,50 @@ def test_ctrl_c_leaves_checkpoints_and_the_same_command_goes_on(tmp_path: Path) 
     assert resumed_at(run) == [0, stopped_at]
 
 
-def killing(engines: list[LocalEngine], kills: int) -> Callable[[Overview], None]:
-    """Kills the process at work, so many times, once it has trained for a while."""
-
-    def kill(overview: Overview) -> None:
-        nonlocal kills
-        at_work = [one for one in overview.running if one.steps and "seed 0" in one.title]
-        (process,) = [*engines[0].processes("seed0"), None][:1]
-        if kills and at_work and process is not None:
-            kills -= 1
-            os.kill(process, signal.SIGKILL)
-
-    return kill
-
-
-@pytest.mark.parametrize("kills", [1, 2])
-def test_a_killed_process_is_started_again_as_often_as_allowed(tmp_path: Path, kills: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "times", "said"),
+    [
+        (signal.SIGKILL, 1, "ended by SIGKILL"),
+        (signal.SIGTERM, 1, "asked to end by somebody else"),
+        (signal.SIGKILL, 2, "ended by SIGKILL"),
+    ],
+)
+def test_a_lost_process_is_started_again_as_often_as_allowed(
+    tmp_path: Path, number: int, times: int, said: str
+) -> None:
     engines: list[LocalEngine] = []
     notes: list[str] = []
+    left = times
 
     def make(folder: StudyFolder) -> LocalEngine:
         engines.append(LocalEngine(folder, jobs=1, retries=1))
         return engines[0]
 
+    def end(overview: Overview) -> None:
+        nonlocal left
+        at_work = [one for one in overview.running if one.steps and "seed 0" in one.title]
+        for process in engines[0].processes("seed0") if left and at_work else []:
+            left -= 1
+            os.kill(process, number)
+
     settings = {**(small().settings or {}), "hidden": [16, 16], "steps": 40_960}
     outcome: Outcome = run_study(
-        small(settings=settings),
+        small(settings=settings, seeds=[0] if times == 1 else [0, 1]),
         tmp_path,
         make,
-        watcher=Watcher(on_overview=killing(engines, kills), on_note=notes.append),
+        watcher=Watcher(on_overview=end, on_note=notes.append),
     )
-    assert len(notes) == 1
-    assert "seed 0" in notes[0]
-    assert "SIGKILL" in notes[0]
+    (note,) = notes
+    assert "seed 0" in note
+    assert said in note
     finished = [cell.seed for cell in outcome.results.cells]
-    if kills == 1:
-        assert finished == [0, 1]
+    if times == 1:
+        assert finished == [0]
         assert outcome.failures == ()
     else:
         assert finished == [1]  # the rest goes on
         (failure,) = outcome.failures
-        assert "SIGKILL" in failure.reason
+        assert said in failure.reason
 
 
 def test_a_failing_cell_says_why_and_the_exit_code_too(tmp_path: Path) -> None:

@@ -24,8 +24,8 @@ from tests.benchmarks.study.studies import small, written
 
 ROOT = Path(__file__).resolve().parents[3]
 WAIT_S = 60.0
-# Long enough to be met at work, with a checkpoint now and then.
-LONG: dict[str, Any] = {"steps": 61_440, "checkpoint_seconds": 0.2}
+# Long enough to be met at work, with a checkpoint every other iteration.
+LONG: dict[str, Any] = {"steps": 61_440, "checkpoint_seconds": 0.02}
 
 
 def start(study: Path, folder: Path) -> "subprocess.Popen[str]":
@@ -85,53 +85,45 @@ def test_a_cell_is_a_whole_run(tmp_path: Path) -> None:
     assert student.machine in outcome.results.machines
 
 
-def test_after_kill_9_of_the_driver_the_same_command_runs_the_rest(tmp_path: Path) -> None:
+def test_after_kill_9_and_after_ctrl_c_the_same_command_runs_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "s"
-    # Seed 0 is short to finish; the variant's run is met in the middle.
+    # The first cell is soon finished; the run of the variant is met in the middle, twice.
     study = written(tmp_path / "study.toml", methods=["dsp"], seeds=[0])
     settings = ", ".join(f"{name} = {value}" for name, value in LONG.items())
     with study.open("a") as file:
         file.write(f'[[variants]]\nname = "long"\nsettings = {{ {settings} }}\n')
     short, long = plan(load_spec(study))
-    driver = start(study, folder)
-    until(lambda: steps_of(folder / "cells" / long.key / "run") > 8_000, driver)
-    driver.kill()
-    driver.communicate()
-    first = (folder / "cells" / short.key / "cell.json").read_bytes()
-    ended_at = steps_of(folder / "cells" / long.key / "run")
-    assert not (folder / "cells" / long.key / "cell.json").exists()
+    run, record = folder / "cells" / long.key / "run", folder / "cells" / short.key / "cell.json"
 
-    again = start(study, folder)
-    out, err = again.communicate(timeout=WAIT_S)
-    assert again.returncode == 0, err
-    assert json.loads(out)["ran"] == [long.key]
-    assert (folder / "cells" / short.key / "cell.json").read_bytes() == first
-    begun, resumed = resumed_at(folder / "cells" / long.key / "run")
-    assert begun == 0
-    # From a checkpoint, of a worker that had ended with its driver.
-    assert 0 < resumed <= ended_at + 10 * 1024
-    results = json.loads((folder / "results.json").read_text())
-    assert [cell["steps"] for cell in results["cells"]] == [61_440, 4096]
-
-
-def test_ctrl_c_leaves_checkpoints_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    folder = tmp_path / "s"
-    settings = {**LONG, "checkpoint_seconds": 3600.0}
-    study = written(tmp_path / "study.toml", methods=["dsp"], seeds=[0], settings=settings)
-    (cell,) = plan(load_spec(study))
-    run = folder / "cells" / cell.key / "run"
     driver = start(study, folder)
     until(lambda: steps_of(run) > 8_000, driver)
+    driver.kill()
+    driver.communicate()
+    first = record.read_bytes()
+    killed_at = steps_of(run)
+
+    driver = start(study, folder)
+    until(lambda: len(resumed_at(run)) == 2 and steps_of(run) > 20_000, driver)
     driver.send_signal(signal.SIGINT)
     out, err = driver.communicate(timeout=WAIT_S)
     assert driver.returncode == 130, err
     assert json.loads(out)["stopped"]
+    assert json.loads(out)["ran"] == []
     assert load_run(run).info["status"] == "interrupted"
     stopped_at = int(load_run(run).info["steps"])
-    again = start(study, folder)
-    out, err = again.communicate(timeout=WAIT_S)
-    assert again.returncode == 0, err
-    assert resumed_at(run) == [0, stopped_at]
+    assert not (run.parent / "cell.json").exists()
+
+    driver = start(study, folder)
+    out, err = driver.communicate(timeout=WAIT_S)
+    assert driver.returncode == 0, err
+    assert json.loads(out)["ran"] == [long.key]
+    assert record.read_bytes() == first
+    begun, resumed, again = resumed_at(run)
+    # From checkpoints: one of a worker that ended with its driver, and one that was asked for.
+    assert begun == 0 < resumed <= killed_at + 10 * 1024
+    assert again == stopped_at > 20_000
+    results = json.loads((folder / "results.json").read_text())
+    assert [cell["steps"] for cell in results["cells"]] == [61_440, 4096]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench-native bench-training returns system clean
+.PHONY: help demo test test-all check format bench-native bench-training returns study-tables system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -59,6 +59,9 @@ returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (
 	@$(BIN)/dspctl study benchmarks/studies/recipes.toml -o runs/recipes
 	@cp runs/recipes/results.json benchmarks/results/recipes.json
 	@$(BIN)/python -m dspctl.benchmarks.study.recipes
+
+study-tables: $(VENV)/.use  ## tables and pictures of docs/study.md from the stored results
+	@$(BIN)/python -m dspctl.benchmarks.study.figures $(wildcard benchmarks/results/study/*.json) $(ARGS)
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -225,16 +225,28 @@ def _chunks(rows: int, columns: int, limit: int = 4_000_000) -> list[int]:
     return [min(step, rows - start) for start in range(0, rows, step)]
 
 
-def _interval(estimate: float, drawn: FloatArray, confidence: float, values: int) -> Interval:
-    """The expanded percentile interval of bootstrap draws of so many values (Hesterberg 2015).
+def expanded_tail(confidence: float, values: int, freedom: int | None = None) -> float:
+    """The share of bootstrap draws that lies beyond each end of an interval (Hesterberg 2015).
 
     Drawing from n values instead of the population makes an interval too narrow by
     sqrt((n - 1) / n), and by a normal quantile where Student's belongs; taking percentiles further
-    out makes up for both. With one value there is nothing to draw from: no width.
+    out makes up for both. With one value there is nothing to draw from, and nothing to expand.
+
+    Args:
+        confidence: e.g. 0.95.
+        values: how many are drawn; of several strata, those of the smallest.
+        freedom: degrees of freedom; one less than *values* where there is one stratum.
     """
     tail = (1 - confidence) / 2
     if values > 1:
-        tail = _NORMAL.cdf(-math.sqrt(values / (values - 1)) * _student(1 - tail, values - 1))
+        freedom = values - 1 if freedom is None else freedom
+        tail = _NORMAL.cdf(-math.sqrt(values / (values - 1)) * _student(1 - tail, freedom))
+    return tail
+
+
+def _interval(estimate: float, drawn: FloatArray, confidence: float, values: int) -> Interval:
+    """The expanded percentile interval of bootstrap draws of so many values."""
+    tail = expanded_tail(confidence, values)
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(estimate, float(low), float(high), confidence)
 

@@ -4,6 +4,8 @@ from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from dspctl.compactor.network import INPUT_LAYER, REASONS, Reason, Removal
 from dspctl.compactor.verify import Proof, Rounding
 from dspctl.runtime import Counts, Policy
@@ -51,6 +53,13 @@ class Compaction:
         return _share_removed(self.before.weights, self.after.weights)
 
     @property
+    def zero_weights(self) -> int:
+        """Stored weights of the compact policy that are 0, left by methods without structure."""
+        return sum(
+            int(layer.weight.size - np.count_nonzero(layer.weight)) for layer in self.policy.layers
+        )
+
+    @property
     def flop_sparsity(self) -> float:
         """Share of FLOPs removed, counted on the compact network (DSP Eq 23)."""
         return _share_removed(self.before.flops, self.after.flops)
@@ -65,6 +74,7 @@ class Compaction:
             "environment": self.policy.environment,
             "before": json_from_counts(self.before),
             "after": json_from_counts(self.after),
+            "zero_weights": self.zero_weights,
             "sparsity": {
                 "units": self.unit_sparsity,
                 "weights": self.weight_sparsity,

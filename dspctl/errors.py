@@ -150,6 +150,14 @@ class RunVersion(RunProblem):
     """The run was written by another, incompatible version."""
 
 
+class TrainingFailed(RunProblem):
+    """A training in a process of its own ended without a result."""
+
+
+class NothingKept(DspctlError):
+    """No network that was trained reaches the goal; all of them are kept."""
+
+
 class TrainingDiverged(RunProblem):
     """A parameter or loss stopped being a finite number."""
 

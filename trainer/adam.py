@@ -15,12 +15,14 @@ class Adam:
         first: float32 [n], running mean of gradients.
         second: float32 [n], running mean of squared gradients.
         step_count: steps taken, for the bias correction.
+        mask: float32 [n], 0 for parameters that must not move, or None.
     """
 
     beta1, beta2, epsilon = 0.9, 0.999, 1e-5
 
     def __init__(self, length: int) -> None:
         self.step_count = 0
+        self.mask: Vector | None = None
         self._adopt(np.zeros(length, np.float32), np.zeros(length, np.float32))
 
     def _adopt(self, first: Vector, second: Vector) -> None:
@@ -30,6 +32,12 @@ class Adam:
     def shrink(self, survivors: NDArray[np.int64]) -> None:
         """Keep only the state of the parameters that survive a live compaction."""
         self._adopt(self.first[survivors], self.second[survivors])
+
+    def hold(self, mask: Vector) -> None:
+        """Keep the parameters at which *mask*, float32 [n], is 0 where they are, moments at 0."""
+        self.mask = mask
+        self.first *= mask
+        self.second *= mask
 
     def restore(self, first: Vector, second: Vector, step_count: int) -> None:
         """Continue from a checkpoint."""
@@ -44,6 +52,9 @@ class Adam:
         Returns:
             The gradient's norm before clipping.
         """
+        if self.mask is not None:
+            # Before the norm: what does not move must not make the others' step shorter.
+            gradients *= self.mask
         norm = math.sqrt(float(np.dot(gradients, gradients)))
         if norm > max_norm:
             gradients *= np.float32(max_norm / (norm + 1e-6))  # the guard torch uses

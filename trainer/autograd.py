@@ -4,6 +4,7 @@
 torch views on the network's own flat vector, so nothing is copied back and forth.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -78,7 +79,10 @@ class AutogradGradients:
 def _imitation(head: Head, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     if isinstance(head, Categorical):
         return torch.nn.functional.cross_entropy(outputs, targets)
-    return (outputs - targets).square().sum(1).mean()
+    if not isinstance(head, Gaussian):
+        raise ConfigProblem(f"autograd has no head {type(head).__name__}: pass --update fused")
+    alike = torch.from_numpy(head.act_alike(outputs.detach().numpy(), targets.numpy()))
+    return (outputs - targets).masked_fill(alike, 0).square().sum(1).mean()
 
 
 def _leaf(network: Network) -> torch.Tensor:
@@ -119,12 +123,28 @@ def _penalty(
 ) -> torch.Tensor:
     if regularizer is None:
         return torch.zeros(())
-    if regularizer.name != "omega":
+    penalty = _PENALTIES.get(regularizer.name)
+    if penalty is None:
         raise ConfigProblem(
             f"autograd does not know the regulariser {regularizer.name!r}: pass --update fused"
         )
+    return config.penalty * penalty(_weights(network, vector))
+
+
+def _omega(weights: list[torch.Tensor]) -> torch.Tensor:
     total = torch.zeros(())
-    weights = _weights(network, vector)
     for incoming, outgoing in pairwise(weights):
         total = total + (incoming.square().sum(1) * outgoing.square().sum(0)).sum()
-    return config.penalty * total
+    return total
+
+
+def _group_lasso(weights: list[torch.Tensor]) -> torch.Tensor:
+    return torch.stack([weight.norm(dim=1).sum() for weight in weights]).sum()
+
+
+_PENALTIES: dict[str, Callable[[list[torch.Tensor]], torch.Tensor]] = {
+    "omega": _omega,
+    "group-lasso": lambda weights: _group_lasso(weights[:-1]),
+    "group-lasso-first": lambda weights: _group_lasso(weights[:1]),
+    "l1": lambda weights: torch.stack([weight.abs().sum() for weight in weights]).sum(),
+}

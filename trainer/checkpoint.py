@@ -9,6 +9,7 @@
 ``policy.safetensors``    the masked policy, written when training ends or stops
 ``teacher.safetensors``   the policy that it learns from, where the method has one
 ``teacher/``              that policy's own run, where it was trained first
+``stages/``               the runs that make one of ``pops``
 ``candidates/``           the best policies that were tried on the way
 ``observations.safetensors``  raw observations of the last rollouts, for the proofs
 ========================  ===========================================================
@@ -229,6 +230,8 @@ class RunFolder:
             }
             for layer, alive in enumerate(archive.alive):
                 tensors[f"{name}.alive.{layer}"] = alive.astype(np.int64)
+            if learner.pruner.weight_mask is not None:
+                tensors[f"{name}.weight_mask"] = learner.pruner.weight_mask.astype(np.uint8)
             meta[name] = {
                 "adam_steps": learner.optimiser.step_count,
                 "threshold": learner.pruner.threshold,
@@ -298,6 +301,8 @@ def _restore(
         tensors[f"{name}.first"], tensors[f"{name}.second"], meta["adam_steps"]
     )
     learner.pruner.threshold = meta["threshold"]
+    if (mask := tensors.get(f"{name}.weight_mask")) is not None:
+        learner.pruner.hold(mask.astype(np.float32), learner.network, learner.optimiser)
     learner.rng.bit_generator.state = meta["rng"]
 
 

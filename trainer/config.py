@@ -7,9 +7,12 @@ command-line flag of the same name.
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from dspctl.errors import ConfigProblem, ImpossibleWidths, InvalidSparsity, UnknownActivation
+
+if TYPE_CHECKING:
+    from dspctl.trainer.pruning.methods import Method
 
 HiddenActivation = Literal["tanh", "relu"]
 LearningRateSchedule = Literal["constant", "linear", "hold-linear"]
@@ -68,6 +71,10 @@ class TrainConfig:
         128,
         128,
     )
+    actor_hidden: Annotated[
+        tuple[int, ...] | None,
+        "Hidden units per layer that the actor starts with; sparsity still counts against hidden.",
+    ] = None
     activation: Annotated[HiddenActivation, "Hidden activation."] = "tanh"
     biases: Annotated[bool, "Whether layers have biases (the DSP paper's have none)."] = True
     initial_log_std: Annotated[float, "Log standard deviation of continuous actions, at first."] = (
@@ -81,9 +88,11 @@ class TrainConfig:
     ] = "fused"
 
     # --- pruning
-    sparsity: Annotated[float, "Share of the actor's hidden units to remove, in [0, 1)."] = 0.93
-    critic_sparsity: Annotated[float, "Share of the critic's hidden units to remove."] = 0.0
-    penalty: Annotated[float, "lambda of the group regulariser (Eq 13)."] = 1e-4
+    sparsity: Annotated[
+        float, "Share of the actor's hidden units (l1, pops: of its weights) to remove, in [0, 1)."
+    ] = 0.93
+    critic_sparsity: Annotated[float, "The same of the critic."] = 0.0
+    penalty: Annotated[float, "lambda, the weight of the method's regulariser (Eq 13)."] = 1e-4
     threshold: Annotated[
         ThresholdReading, "Reading of Eq 16: quantile reaches the sparsity exactly."
     ] = "quantile"
@@ -105,19 +114,30 @@ class TrainConfig:
     teacher: Annotated[
         str, "Run or policy file to learn from; a method that needs one trains it first if empty."
     ] = ""
-    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 2.0
+    start: Annotated[
+        str,
+        "Policy file whose weights a student starts from; empty takes the teacher's, if any fit.",
+    ] = ""
+    distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 0.5
     imitation_end: Annotated[
         float, "Share of the run during which the teacher alone teaches, without rewards."
     ] = 0.55
     distillation_end: Annotated[
         float, "Share of the run by which the distance's weight has fallen to 0."
     ] = 0.95
+    imitation_rate: Annotated[
+        float, "Gradient steps per environment step while the teacher alone teaches."
+    ] = 0.1
     memory: Annotated[int, "States kept with what the teacher does there, for imitation."] = 100_000
+
+    objective: Annotated[
+        float, "Share of the teacher's return that a student of pops must keep to be delivered."
+    ] = 0.95
 
     # --- keeping
     trials: Annotated[
         int, "Times the policy is tried once units stay; the best is delivered. 0: the last one."
-    ] = 0
+    ] = 8
     checkpoint_seconds: Annotated[float, "Seconds between checkpoints."] = 30.0
 
     def __post_init__(self) -> None:
@@ -139,35 +159,78 @@ class TrainConfig:
                 raise ConfigProblem(
                     f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}"
                 )
-        if not self.hidden and self.method != "ppo":
-            raise ImpossibleWidths("there is no hidden layer to prune: pass --method ppo")
-        if any(width < 1 for width in self.hidden):
-            raise ImpossibleWidths(f"hidden layers need at least one unit, not {self.hidden}")
-        if self.method != "ppo":
-            for name in ("sparsity", "critic_sparsity"):
-                self._check_widths(name)
+        for name in ("hidden", "actor_hidden"):
+            if any(width < 1 for width in getattr(self, name) or ()):
+                raise ImpossibleWidths(
+                    f"layers of {name} need at least one unit, not {getattr(self, name)}"
+                )
+        self._check_widths()
 
-    def _check_widths(self, name: str) -> None:
+    def _check_widths(self) -> None:
+        method = self._method
+        if method.widths is not None and self.actor_hidden is not None:
+            raise ConfigProblem(
+                f"{self.method} chooses the actor's widths itself: leave out actor_hidden, or pass "
+                "--method ppo"
+            )
+        widths = self.actor_widths
+        if any(width < 1 for width in widths):
+            raise ImpossibleWidths(
+                f"sparsity {self.sparsity} leaves too few units for {len(self.hidden)} layers: "
+                "lower sparsity, or widen the layers"
+            )
+        if method.prunes:
+            if not self.hidden or not widths:
+                raise ImpossibleWidths("there is no hidden layer to prune: pass --method ppo")
+            if method.granularity == "unit":
+                self._check_room("sparsity", widths)
+                self._check_room("critic_sparsity", self.hidden)
+
+    def _check_room(self, name: str, widths: tuple[int, ...]) -> None:
+        """Whether layers of *widths* can lose what the sparsity called *name* asks for."""
         sparsity = getattr(self, name)
         kept = units_kept(sum(self.hidden), sparsity)
-        floor = self.layer_floor(sparsity)
-        if any(width < self.floor for width in self.hidden) or kept < floor * len(self.hidden):
-            layers = "-".join(map(str, self.hidden))
+        floor = self.layer_floor(sparsity, len(widths))
+        if kept >= sum(widths):
+            return  # nothing leaves
+        if any(width < self.floor for width in widths) or kept < floor * len(widths):
+            layers = "-".join(map(str, widths))
             raise ImpossibleWidths(
                 f"{name} {sparsity} keeps {kept} of the {sum(self.hidden)} units of a "
                 f"{layers} network, but a floor of {floor} per layer needs "
-                f"{floor * len(self.hidden)}: lower {name} or the floor, or widen the layers"
+                f"{floor * len(widths)}: lower {name} or the floor, or widen the layers"
             )
 
-    def layer_floor(self, sparsity: float) -> int:
-        """Fewest units a hidden layer keeps at *sparsity*.
+    @property
+    def _method(self) -> "Method":
+        # The methods' modules read this one.
+        from dspctl.trainer.pruning.methods import method_named
+
+        return method_named(self.method)
+
+    @property
+    def actor_widths(self) -> tuple[int, ...]:
+        """Hidden units per layer that the actor starts with.
+
+        ``actor_hidden`` where it is given, else what the method chooses, else ``hidden``. What is
+        counted as removed is counted against ``hidden`` in every case.
+        """
+        if self.actor_hidden is not None:
+            return self.actor_hidden
+        widths = self._method.widths
+        return self.hidden if widths is None else widths(self.hidden, self.sparsity)
+
+    def layer_floor(self, sparsity: float, layers: int | None = None) -> int:
+        """Fewest units each of *layers* hidden layers keeps at *sparsity*; as many as ``hidden``
+        has unless it is said.
 
         By default half of an equal share: a layer far narrower than its neighbour is a bottleneck
         that no later training opens again (``docs/decisions/0007``).
         """
         if self.floor:
             return self.floor
-        return max(1, units_kept(sum(self.hidden), sparsity) // (2 * max(1, len(self.hidden))))
+        layers = max(1, len(self.hidden) if layers is None else layers)
+        return max(1, units_kept(sum(self.hidden), sparsity) // (2 * layers))
 
     def _check_ranges(self) -> None:
         for name in (
@@ -182,7 +245,13 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")
-        for name in ("learning_rate", "clip_range", "gradient_norm", "hidden_gain"):
+        for name in (
+            "learning_rate",
+            "clip_range",
+            "gradient_norm",
+            "hidden_gain",
+            "imitation_rate",
+        ):
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0):
                 raise ConfigProblem(f"{name} must be positive, not {value}")
@@ -198,7 +267,7 @@ class TrainConfig:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise ConfigProblem(f"{name} must not be negative, not {value}")
-        for name in ("gamma", "gae_lambda", "learning_rate_hold"):
+        for name in ("gamma", "gae_lambda", "learning_rate_hold", "objective"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigProblem(f"{name} must be in [0, 1], not {getattr(self, name)}")
         if not 0 <= self.imitation_end <= self.distillation_end <= 1:
@@ -222,7 +291,8 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values, as written to a run's ``config.json``."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        actor = None if self.actor_hidden is None else list(self.actor_hidden)
+        return {**asdict(self), "hidden": list(self.hidden), "actor_hidden": actor}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "TrainConfig":
@@ -234,7 +304,12 @@ class TrainConfig:
         known = {entry.name for entry in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ConfigProblem(f"unknown settings {unknown}: known ones are {sorted(known)}")
-        return cls(**{**values, "hidden": tuple(values.get("hidden", cls.hidden))})
+        actor = values.get("actor_hidden")
+        widths = {
+            "hidden": tuple(values.get("hidden", cls.hidden)),
+            "actor_hidden": None if actor is None else tuple(actor),
+        }
+        return cls(**{**values, **widths})
 
 
 _HINTS = get_type_hints(TrainConfig, include_extras=True)

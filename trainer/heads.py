@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.runtime import ActionRule
+
 Matrix = NDArray[np.float32]
 Vector = NDArray[np.float32]
 
@@ -71,6 +73,22 @@ class Head(Protocol):
             The loss, a mean over rows, and its derivative float32 [rows, out].
         """
         ...
+
+
+def head_of(rule: ActionRule, outputs: int) -> Head:
+    """The distribution over the actions that *rule* makes of so many network outputs."""
+    if rule.discrete:
+        return Categorical(outputs)
+    return Gaussian(*reach(rule))
+
+
+def reach(rule: ActionRule) -> tuple[Vector, Vector]:
+    """Least and largest outputs that make a difference to a continuous action, float32 [out]."""
+    if rule.kind == "clip":
+        return rule.low, rule.high
+    if rule.kind == "clip_unscale":  # ±1 is mapped to the bounds
+        return -np.ones_like(rule.low), np.ones_like(rule.high)
+    return np.full_like(rule.low, -np.inf), np.full_like(rule.high, np.inf)
 
 
 def _clipped(
@@ -162,10 +180,16 @@ class Categorical:
 
 
 class Gaussian:
-    """Continuous actions around means, with one learnt log deviation per dimension."""
+    """Continuous actions around means, with one learnt log deviation per dimension.
 
-    def __init__(self, dimensions: int) -> None:
-        self._dimensions = dimensions
+    Args:
+        low: float32 [dimensions], outputs under which the action stays the same; -inf for none.
+        high: float32 [dimensions], outputs above which it does; +inf for none.
+    """
+
+    def __init__(self, low: Vector, high: Vector) -> None:
+        self._dimensions = len(low)
+        self._low, self._high = low, high
 
     def noise(self, steps: int, environments: int, rng: np.random.Generator) -> NDArray[Any]:
         """Standard normal numbers."""
@@ -211,9 +235,19 @@ class Gaussian:
         entropy = float(extra.sum()) + 0.5 * self._dimensions * (1 + math.log(2 * math.pi))
         return Surrogate(loss, entropy, kl, clip_fraction), z, d_extra
 
+    def act_alike(self, outputs: Matrix, targets: Matrix) -> NDArray[np.bool_]:
+        """Where both are at or beyond the same bound, bool [rows, dimensions]."""
+        above = (targets >= self._high) & (outputs > self._high)
+        return np.asarray(above | ((targets <= self._low) & (outputs < self._low)))
+
     def imitation(self, outputs: Matrix, targets: Matrix) -> tuple[float, Matrix]:
-        """Squared distance of the means, summed over dimensions."""
+        """Squared distance of the means, summed over dimensions; none where both act as the bound.
+
+        Teachers saturate in up to two thirds of the states, where every mean beyond the bound is as
+        good as theirs: a small network is not to spend units on how far beyond.
+        """
         error = outputs - targets
+        error[self.act_alike(outputs, targets)] = 0
         loss = float(np.einsum("ij,ij->", error, error)) / len(error)
         error *= np.float32(2 / len(error))
         return loss, error

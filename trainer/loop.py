@@ -26,6 +26,8 @@ from dspctl.trainer.distillation import Memory, Teacher, imitate
 from dspctl.trainer.distillation.phases import distillation_at, imitates
 from dspctl.trainer.environments import Task
 from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter, progress_figures
+from dspctl.trainer.pops.sparsest import Sparsest
+from dspctl.trainer.pruning import method_named
 from dspctl.trainer.rollout import Collector, Rollout, Seconds
 from dspctl.trainer.selection import Selection
 from dspctl.trainer.state import TrainState
@@ -57,9 +59,11 @@ class Progress:
         episode_return: mean return of the last 100 training episodes, None before the first.
         units: the actor's hidden units, per layer.
         threshold: the last pruning threshold, None before the first pruning step.
-        sparsity: share of the actor's hidden units that is gone.
+        sparsity: share of the actor's hidden units that is gone, or of its weights where the
+            method removes these.
         steps_per_s: speed of this iteration.
-        phase: ``training``, ``pruning`` or ``recovery``.
+        phase: ``training``, ``pruning`` or ``recovery``; of stages of pops ``pruning`` or
+            ``distillation``.
         seconds: time spent training so far.
     """
 
@@ -102,13 +106,7 @@ class Loop:
         self.normalizer = state.normalizer(config)
         kept = -(-RECORDED_OBSERVATIONS // (config.environments * config.rollout_steps))
         self.recorded: deque[NDArray[np.float32]] = deque(maxlen=kept)
-        self.selection = Selection(
-            folder,
-            config,
-            task,
-            first=state.actor.pruner.settled,
-            iteration=state.iteration,
-        )
+        self.selection = _selection(folder, config, task, state)
         self.best: Policy | None = None
         # A resumed run goes on adding to where its time went.
         self.seconds = {
@@ -213,7 +211,7 @@ class Loop:
                     state.actor,
                     state.head,
                     self.memory,
-                    minibatches=config.epochs * max(1, round(len(targets) / config.minibatch)),
+                    minibatches=max(1, round(config.imitation_rate * rollout.rewards.size)),
                     rows=config.minibatch,
                     learning_rate=learning_rate,
                     max_norm=config.gradient_norm,
@@ -284,6 +282,15 @@ def learning_rate_at(iteration: int, config: TrainConfig) -> float:
     if done <= held:
         return config.learning_rate
     return config.learning_rate * (1 - done) / (1 - held)
+
+
+def _selection(
+    folder: RunFolder, config: TrainConfig, task: Task, state: TrainState
+) -> Selection | Sparsest:
+    if method_named(config.method).delivers == "sparsest":
+        return Sparsest(folder, config, task, iteration=state.iteration)
+    first = state.actor.pruner.settled
+    return Selection(folder, config, task, first=first, iteration=state.iteration)
 
 
 def _gradients(name: str) -> Gradients:

@@ -181,5 +181,5 @@ def progress_figures(state: TrainState, episodes: EpisodeStatistics) -> dict[str
         "critic_units": list(state.critic.network.hidden),
         "threshold": pruner.threshold if pruning else None,
         "scheduled_sparsity": pruner.scheduled(state.iteration - 1),
-        **sparsities(state.actor.network.layout, pruner.archive.layout),
+        **sparsities(state.actor.network.layout, pruner.original, pruner.weights_removed),
     }

@@ -49,10 +49,26 @@ RECIPES: dict[str, dict[str, Any]] = {
     "Walker2d-v5": {**_CONTINUOUS, "steps": 2_000_000},
 }
 
+# A student knows the task from its teacher, and needs less exploration.
+_STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_log_std": -1.0}
+_STEPS = {"dsp-kd": 0.55}
+"""Share of an unpruned policy's steps that a method takes, where it is not all of them."""
+
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
+_HELD: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5}
 _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
-    "dsp": {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5},
+    "dsp": _HELD,
+    "ssl": {**_HELD, "penalty": 1e-4},
+    "sgs": {**_HELD, "penalty": 1e-4},
+    "l1": {**_HELD, "penalty": 1e-5},
+    "dropout": _HELD,
+    # It starts as its teacher, which leaves most of the steps for what pruning breaks.
+    "dsp-kd": {**_STUDENT, "learning_rate_hold": 0.35, "prune_start": 0.02, "prune_end": 0.35},
+    # It starts from nothing: imitation is quick, and what is left out of a small network by it
+    # has to come from rewards.
+    "kd": {**_STUDENT, "learning_rate_hold": 0.3, "imitation_end": 0.25},
+    "pops": {"initial_log_std": -1.0},
 }
 
 
@@ -69,5 +85,6 @@ def recipe(environment: str, **overrides: Any) -> TrainConfig:
     method_named(method)
     task = describe(environment)
     base = RECIPES.get(environment, _DISCRETE if task.discrete else _CONTINUOUS)
+    base = {**base, "steps": round(_STEPS.get(method, 1.0) * base["steps"])}
     settings = {**base, **_METHOD_SETTINGS.get(method, {}), **given}
     return TrainConfig.from_json({"environment": environment, **settings})

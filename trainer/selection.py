@@ -20,9 +20,9 @@ from dspctl.trainer.vector import make_vector
 
 TRIAL_SEED = 1_500_000_000
 """Between the seeds of training, below 1e9, and those of evaluation, from 2e9."""
-_EPISODES = 16
+_EPISODES = 8
 _FINALISTS = 3
-_FINAL_EPISODES = 50
+_FINAL_EPISODES = 30
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Selection:
 
 
 def play_once(
-    policy: Policy, task: Task, config: TrainConfig, episodes: int
+    policy: Policy, task: Task, config: TrainConfig, episodes: int, seed: int = TRIAL_SEED
 ) -> NDArray[np.float64]:
     """Undiscounted returns of one deterministic episode in each of *episodes* environments.
 
@@ -108,7 +108,7 @@ def play_once(
     vector = make_vector(
         task,
         count=episodes,
-        seed=TRIAL_SEED,
+        seed=seed,
         backend=config.vector_backend,
         threads=config.threads,
     )

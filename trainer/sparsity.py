@@ -3,11 +3,17 @@
 from dspctl.trainer.network import Layout
 
 
-def sparsities(now: Layout, original: Layout) -> dict[str, float]:
-    """Shares of hidden units, of weights and of forward FLOPs that were removed, each in [0, 1]."""
+def sparsities(now: Layout, original: Layout, zeros: int = 0) -> dict[str, float]:
+    """Shares of hidden units, of weights and of forward FLOPs that were removed, each in [0, 1].
+
+    Args:
+        now: what is left.
+        original: what there was.
+        zeros: single weights of *now* that were removed; they still cost their FLOPs.
+    """
     return {
         "unit_sparsity": _share(_units(now), _units(original)),
-        "weight_sparsity": _share(_weights(now), _weights(original)),
+        "weight_sparsity": _share(_weights(now) - zeros, _weights(original)),
         "flops_sparsity": _share(_flops(now), _flops(original)),
     }
 

@@ -9,7 +9,7 @@ from dspctl.runtime import Layer, Normalizer, Policy
 from dspctl.trainer.adam import Adam
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.heads import Categorical, Gaussian, Head
+from dspctl.trainer.heads import Head, head_of
 from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Layout, Network
 from dspctl.trainer.normalize import ReturnScaler, RunningMoments
@@ -58,6 +58,7 @@ class TrainState:
         inputs = task.observation.size
 
         def learner(
+            hidden: tuple[int, ...],
             outputs: int,
             output_gain: float,
             extra: int,
@@ -67,7 +68,7 @@ class TrainState:
             outputs_are_actions: bool,
         ) -> Learner:
             network = Network.initialise(
-                Layout((inputs, *config.hidden, outputs), biases=config.biases, extra=extra),
+                Layout((inputs, *hidden, outputs), biases=config.biases, extra=extra),
                 config.activation,
                 init,
                 hidden_gain=config.hidden_gain,
@@ -85,12 +86,24 @@ class TrainState:
         extra = 0 if task.discrete else task.outputs
         return cls(
             actor=learner(
-                task.outputs, 0.01, extra, config.sparsity, actor_rng, outputs_are_actions=True
+                config.actor_widths,
+                task.outputs,
+                0.01,
+                extra,
+                config.sparsity,
+                actor_rng,
+                outputs_are_actions=True,
             ),
             critic=learner(
-                1, 1.0, 0, config.critic_sparsity, critic_rng, outputs_are_actions=False
+                config.hidden,
+                1,
+                1.0,
+                0,
+                config.critic_sparsity,
+                critic_rng,
+                outputs_are_actions=False,
             ),
-            head=Categorical(task.outputs) if task.discrete else Gaussian(task.outputs),
+            head=head_of(task.action, task.outputs),
             observations=RunningMoments(inputs, frozen=method.teacher),
             scaler=ReturnScaler(config.environments, config.gamma),
             rng=noise,
@@ -119,7 +132,10 @@ class TrainState:
         archive.record(self.actor.network)
         weights = archive.layout.weights(archive.parameters)
         biases = archive.layout.bias_vectors(archive.parameters)
-        masks = [*archive.masks(), None] if self.actor.pruner.active else [None] * len(weights)
+        pruner = self.actor.pruner
+        # Weights that left by themselves are zeros, which need no mask.
+        units_left = pruner.active and pruner.weight_mask is None
+        masks = [*archive.masks(), None] if units_left else [None] * len(weights)
         return Policy(
             environment=task.environment,
             observation=task.observation,

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import dspctl
+from dspctl.errors import ConfigProblem
 from dspctl.trainer.background import Background
 from dspctl.trainer.checkpoint import RunFolder, load_run
 from dspctl.trainer.config import TrainConfig
@@ -18,7 +19,8 @@ from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.environments import Task, describe
 from dspctl.trainer.loop import Loop, Progress
 from dspctl.trainer.metrics import MetricsWriter
-from dspctl.trainer.pruning import method_named
+from dspctl.trainer.pops.procedure import compress
+from dspctl.trainer.pruning import METHODS, method_named
 from dspctl.trainer.recipes import recipe
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.vector import make_vector
@@ -92,6 +94,13 @@ def train(
         config = folder.config
     task = describe(config.environment)
     method = method_named(config.method)
+    if config.teacher and not method.teacher:
+        able = " or ".join(name for name, one in METHODS.items() if one.teacher)
+        raise ConfigProblem(
+            f"{config.method} learns from no teacher: leave out --teacher, or pass  --method {able}"
+        )
+    if config.start and not method.teacher:
+        raise ConfigProblem(f"{config.method} has no start to choose: leave out --start")
     if method.teacher and config.teacher and not resume:
         # Before anything of an older run is replaced.
         config = _reconciled(config, open_teacher(Path(config.teacher), task))
@@ -102,6 +111,9 @@ def train(
         teacher = _teacher(folder, task, on_progress, should_stop)
         if teacher is None:
             return TrainResult(run, False, 0, 0.0, config.hidden)
+        if method.procedure == "pops":
+            outcome = compress(folder, task, teacher, train, on_progress, should_stop)
+            return TrainResult(run, *astuple(outcome))
     if folder.has_state:
         state = folder.load_state(task)
     else:

@@ -60,25 +60,33 @@ def sweep_policies(policy: Policy, widths: Sequence[int], *, seed: int = 0) -> d
             f"a sweep needs at least two different widths from 1 to {WIDEST}, not "
             f"{', '.join(map(str, widths)) or 'none'}: for example {','.join(map(str, WIDTHS))}"
         )
+    return {
+        f"{_LABEL}{width}": with_random_weights(policy, (width, width), seed=seed)
+        for width in chosen
+    }
+
+
+def with_random_weights(policy: Policy, hidden: Sequence[int], *, seed: int = 0) -> Policy:
+    """A policy of other widths that costs what a trained one does.
+
+    Args:
+        policy: whose observation, guard, normaliser, activation and action rule it has.
+        hidden: units per hidden layer.
+        seed: of the weights.
+    """
     rng = np.random.default_rng(seed)
     activation = policy.hidden[0].activation if policy.hidden else "tanh"
-    outputs = policy.layers[-1].width
-    found = {}
-    for width in chosen:
-        sizes = (policy.inputs.size, width, width, outputs)
-        layers = tuple(
-            Layer(
-                # Variance 1 / fan_in keeps activations of ordinary size at every width.
-                (rng.standard_normal((after, before)) / math.sqrt(before)).astype(np.float32),
-                np.zeros(after, np.float32),
-                "identity" if index == len(sizes) - 2 else activation,
-            )
-            for index, (before, after) in enumerate(pairwise(sizes))
+    sizes = (policy.inputs.size, *hidden, policy.layers[-1].width)
+    layers = tuple(
+        Layer(
+            # Variance 1 / fan_in keeps activations of ordinary size at every width.
+            (rng.standard_normal((after, before)) / math.sqrt(before)).astype(np.float32),
+            np.zeros(after, np.float32),
+            "identity" if index == len(sizes) - 2 else activation,
         )
-        found[f"{_LABEL}{width}"] = replace(
-            policy, layers=layers, lineage={"method": "random weights", "seed": seed}
-        )
-    return found
+        for index, (before, after) in enumerate(pairwise(sizes))
+    )
+    return replace(policy, layers=layers, lineage={"method": "random weights", "seed": seed})
 
 
 def width_of(label: str) -> int:

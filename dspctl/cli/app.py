@@ -21,6 +21,7 @@ from dspctl.cli import (
     inspect,
     report,
     show,
+    shrink,
     study,
     train,
     verify,
@@ -87,6 +88,7 @@ def main(
 
 app.command("demo")(demo.demo)
 app.command("train")(train.train)
+app.command("shrink")(shrink.shrink)
 app.command("compact")(compact.compact)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)

@@ -69,6 +69,7 @@ def draw(result: "Compaction") -> None:
             ),
             _size_row("weights", before.weights, after.weights),
             _size_row("FLOPs", before.flops, after.flops),
+            *_zeros_row(result),
             ("parameters", show.size(before.size_bytes), show.size(after.size_bytes), ""),
             ("inputs read", show.count(result.policy.observation.size), show.count(inputs), ""),
         ],
@@ -78,6 +79,12 @@ def draw(result: "Compaction") -> None:
 
 def _size_row(name: str, before: int, after: int) -> tuple[str, str, str, str]:
     return name, show.count(before), show.count(after), show.share(1 - after / before)
+
+
+def _zeros_row(result: "Compaction") -> list[tuple[str, str, str, str]]:
+    """How many weights are stored but 0, where there are any."""
+    zeros = result.zero_weights
+    return [("of these 0", "", show.count(zeros), "")] if zeros else []
 
 
 def _proof(result: "Compaction") -> dict[str, str]:

@@ -7,6 +7,7 @@ A new field is a new flag with no line changed here; a new section of the config
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
+from types import NoneType
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
@@ -22,7 +23,8 @@ PANELS = {
     "minibatch": "PPO",
     "hidden": "Networks",
     "sparsity": "Pruning",
-    "checkpoint_seconds": "Keeping",
+    "teacher": "Distillation",
+    "trials": "Keeping",
 }
 _ARGUMENT = "environment"
 _METAVARS = {int: "N", float: "X", str: "NAME"}
@@ -58,6 +60,8 @@ def _flags() -> list[inspect.Parameter]:
 def _annotation(name: str, kind: Any, panel: str) -> Any:
     """The annotated type from which typer makes the flag of one field."""
     sentence = field_help(name)
+    if NoneType in get_args(kind):
+        (kind,) = (each for each in get_args(kind) if each is not NoneType)
     extra: dict[str, Any] = {}
     if get_origin(kind) is Literal:
         # The config refuses other values with an error of its own, so the flag takes any text.

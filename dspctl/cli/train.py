@@ -1,6 +1,7 @@
 """``dspctl train``: a run from an environment id, every setting a flag."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -123,13 +124,28 @@ def _sparsity(config: "TrainConfig", units: tuple[int, ...]) -> float:
     return 1 - sum(units) / sum(config.hidden) if config.hidden else 0.0
 
 
+def _weights_gone(run: "Run") -> float:
+    """Share of the unpruned actor's weights that the policy does not have, or has as 0."""
+    policy = run.policy()
+    alive: Any = slice(None)
+    left = 0
+    for layer in policy.layers:
+        left += int((layer.weight[layer.kept][:, alive] != 0).sum())
+        alive = layer.kept
+    sizes = (policy.observation.size, *run.config.hidden, policy.layers[-1].width)
+    return 1 - left / sum(a * b for a, b in pairwise(sizes))
+
+
 def _summary(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> dict[str, str]:
     config = run.config
     entries = {}
     if measured is not None:
         entries["return"] = f"{show.returns(measured)}, {measured.episodes} episodes"
     entries["units"] = f"{show.units(result.units)} of {show.units(config.hidden)}"
-    entries["sparsity"] = f"{show.share(_sparsity(config, result.units))} of units"
+    entries["sparsity"] = (
+        f"{show.share(_sparsity(config, result.units))} of units, "
+        f"{show.share(_weights_gone(run))} of weights"
+    )
     entries["steps"] = show.count(result.steps)
     entries["time"] = show.duration(result.seconds)
     split = run.info.get("time_split_s", {})
@@ -149,5 +165,6 @@ def _json(run: "Run", result: "TrainResult", measured: "Evaluation | None") -> d
         "time_split_s": run.info.get("time_split_s", {}),
         "units": list(result.units),
         "sparsity": _sparsity(run.config, result.units),
+        "weight_sparsity": _weights_gone(run),
         "evaluation": None if measured is None else measured.to_json(),
     }

@@ -36,6 +36,7 @@ OTHER = {
     "gradient_norm": 0.7,
     "normalize_advantages": False,
     "hidden": [12, 8],
+    "actor_hidden": [6, 4],
     "activation": "relu",
     "biases": False,
     "initial_log_std": -0.5,
@@ -52,6 +53,13 @@ OTHER = {
     "prune_every": 2,
     "floor": 2,
     "fold_means": False,
+    "distillation": 1.5,
+    "imitation_end": 0.3,
+    "distillation_end": 0.6,
+    "memory": 5000,
+    "imitation_rate": 0.05,
+    "objective": 0.9,
+    "trials": 2,
     "checkpoint_seconds": 5.0,
 }
 
@@ -85,12 +93,27 @@ def test_every_field_is_a_flag_with_its_sentence(call: Call) -> None:
 
 @pytest.mark.filterwarnings("ignore")  # torch's own, from the autograd kernel
 def test_every_flag_reaches_the_run(call: Call, tmp_path: Path) -> None:
-    assert set(OTHER) == set(FIELDS) - {"environment"}
+    assert set(OTHER) == set(FIELDS) - {"environment", "teacher", "start"}
     words = [word for name, value in OTHER.items() for word in (flag(name), text(value))]
     done = call("train", "CartPole-v1", "-o", tmp_path / "run", "--no-eval", *words)
     assert done.code == 0, done.stderr
     stored = json.loads((tmp_path / "run" / "config.json").read_text())["config"]
-    assert stored == {"environment": "CartPole-v1", **OTHER}
+    assert stored == {"environment": "CartPole-v1", "teacher": "", "start": "", **OTHER}
+
+
+def test_a_teacher_reaches_the_run(call: Call, tmp_path: Path, trained: Path) -> None:
+    few = ("--steps", "2048", "--trials", "0", "--hidden", "32-32", "--sparsity", "0.5")
+    words = ("train", "CartPole-v1", "--no-eval", *few, "--teacher", trained)
+    done = call(*words, "--method", "kd", "-o", tmp_path / "run")
+    assert done.code == 0, done.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["teacher"]["source"] == str(
+        trained
+    )
+    refused = call(*words, "--method", "dsp", "-o", tmp_path / "other")
+    assert refused.code == 2
+    assert "dsp learns from no teacher" in refused.stderr
+    assert "--method dsp-kd" in refused.stderr
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_setting_that_is_not_given_is_the_recipes(trained: Path) -> None:
@@ -110,3 +133,8 @@ def test_a_malformed_flag_is_explained(call: Call, words: list[str], sentence: s
     done = call("train", "CartPole-v1", *words)
     assert done.code == 2
     assert sentence in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_an_actor_without_hidden_layers_can_be_named(call: Call, tmp_path: Path) -> None:
+    words = ["--steps", "1024", "--method", "ppo", "--actor-hidden", "none", "--no-eval", "--json"]
+    assert call("train", "CartPole-v1", "-o", tmp_path / "run", *words).json()["units"] == []

@@ -25,6 +25,9 @@ def test_train_reports_what_it_reached(call: Call, tmp_path: Path) -> None:
     assert report["evaluation"]["returns"] == list(expected.returns)
     assert report["units"] == [int(layer.kept.sum()) for layer in policy.hidden]
     assert report["sparsity"] == 0.5
+    first, second = report["units"]
+    left = (4 * first + first * second + second * 2) / (4 * 16 + 16 * 16 + 16 * 2)
+    assert report["weight_sparsity"] == pytest.approx(1 - left)
     assert report["steps"] == 4096
     assert set(report["time_split_s"]) == {"environment", "inference", "update"}
 
@@ -95,3 +98,16 @@ def test_the_second_ctrl_c_ends_at_once() -> None:
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_weights_that_are_zero_are_reported(call: Call, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    done = call("train", "CartPole-v1", "-o", run, "--method", "l1", *SMALL, "--no-eval", "--json")
+    weights = 4 * 16 + 16 * 16 + 16 * 2
+    assert done.json()["weight_sparsity"] == pytest.approx(round(0.5 * weights) / weights)
+    assert done.json()["sparsity"] == 0
+    policy = tmp_path / "policy.safetensors"
+    report = call("compact", run, "-o", policy, "--json").json()
+    assert report["after"]["weights"] - report["zero_weights"] <= weights - round(0.5 * weights)
+    assert report["zero_weights"] > 0
+    assert "of these 0" in call("compact", run, "-o", policy, "--force").stdout

@@ -114,7 +114,7 @@ def test_tables_name_every_method_and_target() -> None:
     from dspctl.trainer import METHODS
 
     text = (ROOT / "README.md").read_text()
-    assert re.findall(r"^\| `(\w+)` \| [A-Z]", text, re.M) == list(METHODS)
+    assert re.findall(r"^\| `(\w[\w-]*)` \| [A-Z]", text, re.M) == list(METHODS)
     section = text[text.index("## Targets and backends") : text.index("## Layout")]
     first = [row.split("|")[1] for row in re.findall(r"^\|.*\|$", section, re.M)]
     named = [name for cell in first for name in re.findall(r"`(\w[\w-]*)`", cell)]

@@ -50,7 +50,8 @@ def actor_batch(head: Head, actor: Network) -> ActorBatch:
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 @pytest.mark.parametrize("discrete", [True, False])
 def test_actor_gradient_equals_autograd(discrete: bool, activation: str, biases: bool) -> None:
-    head: Head = Categorical(OUTPUTS) if discrete else Gaussian(OUTPUTS)
+    bound = np.full(OUTPUTS, 0.5, np.float32)
+    head: Head = Categorical(OUTPUTS) if discrete else Gaussian(-bound, bound)
     actor = network(activation, biases=biases, extra=0 if discrete else OUTPUTS)
     batch = actor_batch(head, actor)
     regularizer = OmegaRegularizer()

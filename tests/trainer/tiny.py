@@ -14,6 +14,7 @@ def tiny(environment: str = "CartPole-v1", **overrides: Any) -> TrainConfig:
         "hidden": (32, 32),
         "sparsity": 0.75,
         "vector_backend": "gymnasium",
+        "trials": 0,
         **overrides,
     }
     return recipe(environment, **settings)

@@ -10,10 +10,7 @@ from numpy.typing import NDArray
 from dspctl.errors import TeacherMismatch
 from dspctl.runtime import ActionRule, Policy, load_policy
 from dspctl.trainer.environments import Task
-from dspctl.trainer.network import Layout
-
-_BEYOND = 0.1
-"""Share of an action's range by which a target may lie outside its bounds."""
+from dspctl.trainer.heads import reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +29,8 @@ class Teacher:
         """What a student's head should say about *raw* observations, float32 [rows, obs_dim].
 
         Returns:
-            float32 [rows, out]: probabilities of discrete actions; means of continuous ones, a
-            little beyond the action's bounds at most. Means far outside act as the bound does, and
-            would cost a small student capacity for nothing.
+            float32 [rows, out]: probabilities of discrete actions; means of continuous ones, at
+            most the bound beyond which the action stays the same.
         """
         outputs = np.asarray(self.policy.outputs(raw), np.float32)
         rule = self.policy.action
@@ -43,37 +39,7 @@ class Teacher:
             np.exp(outputs, out=outputs)
             outputs /= outputs.sum(axis=1, keepdims=True)
             return np.asarray(outputs)
-        low, high = _useful_range(rule)
-        return np.clip(outputs, low, high)
-
-    def parameters_for(self, layout: Layout, activation: str) -> NDArray[np.float32] | None:
-        """Its weights and biases as a student's flat vector, or None for another architecture.
-
-        Args:
-            layout: the student's; extra parameters are left out of the result.
-            activation: of the student's hidden layers.
-        """
-        policy = self.policy
-        sizes = (policy.observation.size, *(layer.width for layer in policy.layers))
-        kinds = {layer.activation for layer in policy.layers[:-1]}
-        if sizes != layout.sizes or not kinds <= {activation}:
-            return None
-        parts: list[NDArray[np.float32]] = []
-        for index, layer in enumerate(policy.layers):
-            weight = layer.weight
-            if index == 0 and policy.inputs.size < sizes[0]:
-                weight = np.zeros((layer.width, sizes[0]), np.float32)
-                weight[:, policy.inputs] = layer.weight
-            if index and (mask := policy.layers[index - 1].mask) is not None:
-                weight = weight * mask
-            parts.append(np.asarray(weight, np.float32).ravel())
-            if layout.biases:
-                parts.append(
-                    np.zeros(layer.width, np.float32) if layer.bias is None else layer.bias
-                )
-            elif layer.bias is not None:
-                return None
-        return np.concatenate(parts)
+        return np.asarray(np.clip(outputs, *reach(rule)))
 
     @property
     def sha256(self) -> str:
@@ -124,13 +90,3 @@ def _same_range(rule: ActionRule, task: Task) -> bool:
         and np.array_equal(rule.low, task.action.low)
         and np.array_equal(rule.high, task.action.high)
     )
-
-
-def _useful_range(rule: ActionRule) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Outputs that make a difference to the action, and a little more, float32 [out] each."""
-    if rule.kind == "clip":
-        low, high = rule.low, rule.high
-    else:  # the rule maps [-1, 1] to the bounds
-        low, high = -np.ones_like(rule.low), np.ones_like(rule.high)
-    margin = np.where(np.isfinite(high - low), _BEYOND * (high - low), 0).astype(np.float32)
-    return low - margin, high + margin

@@ -1,21 +1,24 @@
-"""Removing units from a network while it trains: live compaction.
+"""Removing units, or single weights, from a network while it trains.
 
-The weights and Adam's moments shrink as units leave, so later updates are cheaper; an archive of
-the original size remembers every parameter's last value, from which the masked policy, original
-widths and 0/1 masks, is written.
+Units leave by live compaction: the weights and Adam's moments shrink, so later updates are
+cheaper; an archive of the original size remembers every parameter's last value, from which the
+masked policy, original widths and 0/1 masks, is written. Single weights leave no shape that could
+shrink: they are set to 0 and held there.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.compactor.groups import FloatArray
 from dspctl.trainer.adam import Adam
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.network import Layout, Network
 from dspctl.trainer.pruning.methods import Method
-from dspctl.trainer.pruning.schedule import Schedule
-from dspctl.trainer.pruning.threshold import decide
+from dspctl.trainer.pruning.schedule import Schedule, static
+from dspctl.trainer.pruning.threshold import decide, decide_weights
 
 
 @dataclass(eq=False)
@@ -66,7 +69,11 @@ class Pruner:
 
     Attributes:
         archive: the network at its original size.
+        original: layout of the unpruned network, against which sparsity is counted; wider than the
+            archive's where the actor started small.
         threshold: the last pruning threshold (psi), or None before the first step.
+        weight_mask: float32 [n], 0 for each parameter that was removed by itself, or None where
+            units leave.
     """
 
     def __init__(
@@ -74,15 +81,19 @@ class Pruner:
     ) -> None:
         self.archive = Archive.of(network)
         self.threshold: float | None = None
+        self.weight_mask: NDArray[np.float32] | None = None
         self._method, self._config = method, config
-        self._original_units = sum(network.hidden)
-        self._floor = config.layer_floor(sparsity)
+        sizes = network.layout.sizes
+        self.original = Layout((sizes[0], *config.hidden, sizes[-1]), biases=config.biases)
+        self._original_units = sum(config.hidden)
+        self._original_weights = _weights(self.original)
+        self._floor = config.layer_floor(sparsity, len(network.hidden))
         iterations = config.iterations
         self.schedule = Schedule(
             first=int(config.prune_start * iterations),
             last=max(int(config.prune_start * iterations), int(config.prune_end * iterations) - 1),
             every=config.prune_every,
-            initial=min(config.initial_sparsity, sparsity),
+            initial=0.0 if method.curve is static else min(config.initial_sparsity, sparsity),
             target=sparsity,
             curve=method.curve,
         )
@@ -90,9 +101,24 @@ class Pruner:
 
     @property
     def sparsity(self) -> float:
-        """Share of the original hidden units that is gone."""
+        """Share of the original hidden units that is gone; of the weights, where these leave."""
+        if self._method.granularity == "weight":
+            left = _weights(self.archive.layout) - self.weights_removed
+            return 1 - left / self._original_weights
         alive = sum(units.size for units in self.archive.alive)
         return 1 - alive / self._original_units if self._original_units else 0.0
+
+    @property
+    def weights_removed(self) -> int:
+        """Single weights that are held at 0."""
+        mask = self.weight_mask
+        return 0 if mask is None else int(mask.size - np.count_nonzero(mask))
+
+    def hold(self, mask: NDArray[np.float32], network: Network, optimiser: Adam) -> None:
+        """Set the parameters at which *mask*, float32 [n], is 0 to 0 and keep them there."""
+        self.weight_mask = mask
+        network.parameters *= mask
+        optimiser.hold(mask)
 
     @property
     def settled(self) -> int:
@@ -116,20 +142,54 @@ class Pruner:
         optimiser: Adam,
         observations: NDArray[np.float32],
     ) -> int:
-        """Prune if *iteration* is a pruning step; returns the number of units removed.
+        """Prune if *iteration* is a pruning step; returns the number of units or weights removed.
 
         Args:
             iteration: number of the current training iteration, from 0.
-            network: shrunk in place.
+            network: shrunk in place, or its weights set to 0.
             optimiser: its state shrinks alike.
             observations: float32 [rows, in], recent inputs of the network, for the units' means.
         """
         saliency = self._method.saliency
         if not self.active or saliency is None or not self.schedule.due(iteration):
             return 0
+        # From the iteration, not from a stream, so that a resumed run draws the same.
+        rng = np.random.default_rng([self._config.seed, iteration])
+        scores = saliency(network.groups(), rng)
+        if self._method.granularity == "weight":
+            return self._remove_weights(iteration, scores, network, optimiser)
+        return self._remove_units(iteration, scores, network, optimiser, observations)
+
+    def _remove_weights(
+        self, iteration: int, scores: list[FloatArray], network: Network, optimiser: Adam
+    ) -> int:
+        before = self.weights_removed
+        mask = self.weight_mask
+        mask = np.ones(network.layout.length, np.float32) if mask is None else mask.copy()
+        keep, self.threshold = decide_weights(
+            scores,
+            [part != 0 for part in network.layout.weights(mask)],
+            sparsity=self.schedule.sparsity(iteration),
+            original_weights=self._original_weights,
+            reading=self._config.threshold,
+            ranking=self._config.ranking,
+        )
+        for part, kept in zip(network.layout.weights(mask), keep, strict=True):
+            part *= kept
+        self.hold(mask, network, optimiser)
+        return self.weights_removed - before
+
+    def _remove_units(
+        self,
+        iteration: int,
+        scores: list[FloatArray],
+        network: Network,
+        optimiser: Adam,
+        observations: NDArray[np.float32],
+    ) -> int:
         config = self._config
         keep, self.threshold = decide(
-            saliency(network.groups()),
+            scores,
             sparsity=self.schedule.sparsity(iteration),
             original_units=self._original_units,
             floor=self._floor,
@@ -156,3 +216,7 @@ class Pruner:
             bias = network.biases[layer + 1]
             if bias is not None and not kept.all():
                 bias += network.weights[layer + 1][:, ~kept] @ means[layer][~kept]
+
+
+def _weights(layout: Layout) -> int:
+    return sum(a * b for a, b in pairwise(layout.sizes))

@@ -13,6 +13,14 @@ def cubic(progress: float) -> float:
     return 1 - (1 - progress) ** 3
 
 
+def static(progress: float) -> float:
+    """0 until the end of the pruning phase and 1 there: the whole target leaves at once.
+
+    Until then the regulariser has worked on the full network.
+    """
+    return float(progress >= 1)
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Target sparsity over a run's iterations.

@@ -1,4 +1,4 @@
-"""From scores and p_t to the units that leave: the three readings of Eq 16.
+"""From scores and p_t to the units, or single weights, that leave: the three readings of Eq 16.
 
 Read to the letter, Eq 16 compares each unit with the sum of all, which removes everything at once
 (docs/method.md). ``quantile`` removes the lowest p_t share of units, and is the only reading
@@ -49,28 +49,90 @@ def decide(
         ranking: ``global`` (scores divided by their layer's mean), ``global-raw`` or
             ``per-layer`` (each layer gives up the same share).
     """
-    comparable = [_comparable(score, ranking) for score in scores]
-    flat = np.concatenate(comparable)
+    kept = units_kept(original_units, sparsity)
+    order, wanted, psi = _leaving(scores, sparsity, kept, reading, ranking)
     layer_of = np.repeat(np.arange(len(scores)), [score.size for score in scores])
+    return Decision(_remove(order, layer_of, scores, wanted, floor), psi)
+
+
+def decide_weights(
+    scores: Sequence[FloatArray],
+    alive: Sequence[NDArray[np.bool_]],
+    *,
+    sparsity: float,
+    original_weights: int,
+    reading: str,
+    ranking: str,
+) -> Decision:
+    """Choose the survivors among the single weights that are still there.
+
+    Every layer keeps its highest score, so that something passes through it, and every output its
+    own highest.
+
+    Args:
+        scores: one float [out, in] per layer, the output layer's last.
+        alive: bool [out, in] alike, False for weights that were removed before.
+        sparsity: p_t, the share of *original_weights* to be gone by now.
+        original_weights: weights before any was removed.
+        reading: as for `decide`.
+        ranking: as for `decide`.
+
+    Returns:
+        ``keep`` is bool [out, in] for each layer.
+    """
+    present = [score[there] for score, there in zip(scores, alive, strict=True)]
+    kept = units_kept(original_weights, sparsity)
+    order, wanted, psi = _leaving(present, sparsity, kept, reading, ranking)
+    needed = np.concatenate(
+        [
+            _needed(score, there, every_row=layer == len(scores) - 1)[there]
+            for layer, (score, there) in enumerate(zip(scores, alive, strict=True))
+        ]
+    )
+    stays = np.ones(order.size, bool)
+    stays[order[~needed[order]][:wanted]] = False
+    keep = []
+    for there, part in zip(
+        alive, np.split(stays, np.cumsum([each.size for each in present])[:-1]), strict=True
+    ):
+        mask = np.zeros(there.shape, bool)
+        mask[there] = part
+        keep.append(mask)
+    return Decision(keep, psi)
+
+
+def _needed(score: FloatArray, alive: NDArray[np.bool_], *, every_row: bool) -> NDArray[np.bool_]:
+    """Bool [out, in]: the highest score that is there, of the layer or of each of its rows."""
+    result = np.zeros(score.shape, bool)
+    present = np.where(alive, score, -1)
+    if every_row:
+        result[np.arange(len(score)), present.argmax(axis=1)] = True
+    else:
+        result[np.unravel_index(present.argmax(), score.shape)] = True
+    return result
+
+
+def _leaving(
+    scores: Sequence[FloatArray], sparsity: float, kept: int, reading: str, ranking: str
+) -> tuple[NDArray[np.int64], int, float]:
+    """The order in which things leave, how many of them should, and the threshold."""
+    flat = np.concatenate([_comparable(score, ranking) for score in scores])
     # A stable order makes ties, and so whole runs, reproducible.
     order = np.argsort(flat, kind="stable")
     if reading == "quantile":
         alive = flat.size
-        wanted = max(0, alive - units_kept(original_units, sparsity))
-        psi = float(flat[order[min(wanted, alive - 1)]])
+        wanted = max(0, alive - kept)
+        return order, wanted, float(flat[order[min(wanted, alive - 1)]])
+    raw = np.concatenate([np.asarray(score, np.float64) for score in scores])
+    order = np.argsort(raw, kind="stable")
+    psi = float(raw.sum()) * sparsity
+    if reading == "mass":
+        wanted = int(np.count_nonzero(np.cumsum(raw[order]) <= psi))
+    elif reading == "literal":
+        wanted = int(np.count_nonzero(raw < psi))
     else:
-        raw = np.concatenate([np.asarray(score, np.float64) for score in scores])
-        order = np.argsort(raw, kind="stable")
-        psi = float(raw.sum()) * sparsity
-        if reading == "mass":
-            wanted = int(np.count_nonzero(np.cumsum(raw[order]) <= psi))
-        elif reading == "literal":
-            wanted = int(np.count_nonzero(raw < psi))
-        else:
-            raise ConfigProblem(f"unknown reading of the threshold: {reading!r}")
-        if sparsity == 0:
-            wanted = 0
-    return Decision(_remove(order, layer_of, scores, wanted, floor), psi)
+        raise ConfigProblem(f"unknown reading of the threshold: {reading!r}")
+    return order, wanted if sparsity else 0, psi
 
 
 def _comparable(score: FloatArray, ranking: str) -> NDArray[np.float64]:

@@ -1,0 +1,111 @@
+"""One candidate, trained, compacted and tried in a process of its own.
+
+Reads ``job.json`` in the folder that it is given and leaves ``policy.safetensors`` and
+``point.json`` there. Its run stays beside them, so that a candidate that was stopped goes on.
+It ends when its standard input does: with the process that started it, even if that is killed.
+"""
+
+import json
+import os
+import sys
+import threading
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.shrink.ladder import Candidate
+from dspctl.benchmarks.shrink.record import Network, Point
+from dspctl.runtime import Policy
+from dspctl.runtime.files import write_json
+
+JOB, POINT, POLICY, ERROR = "job.json", "point.json", "policy.safetensors", "error.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a process is asked to do.
+
+    Attributes:
+        environment: gymnasium id.
+        teacher: run folder or policy file.
+        candidate: the network.
+        start: policy file of which a pruned candidate removes units, else empty.
+        hidden: the teacher's hidden layers, of which sparsity is a share.
+        steps: environment steps; 0 takes the recipe's.
+        episodes: of the trial.
+    """
+
+    environment: str
+    teacher: str
+    candidate: Candidate
+    start: str
+    hidden: tuple[int, ...]
+    steps: int
+    episodes: int
+
+
+def run(folder: Path, job: Job) -> Point:
+    """Train, compact, try; raises as `train` and `compact`."""
+    from dspctl.compactor import compact
+    from dspctl.runtime import save_policy
+    from dspctl.trainer import load_run, recipe, train
+    from dspctl.trainer.environments import describe
+    from dspctl.trainer.selection import play_once
+
+    candidate = job.candidate
+    pruned: dict[str, Any] = {}
+    if candidate.start == "pruned":
+        pruned = {
+            "method": "dsp-kd",
+            "start": job.start,
+            "sparsity": 1 - candidate.size / sum(job.hidden),
+        }
+    config = recipe(
+        job.environment,
+        **{"method": "kd", **pruned},
+        teacher=job.teacher,
+        hidden=job.hidden,
+        actor_hidden=candidate.hidden,
+        activation=candidate.activation,
+        seed=candidate.seed,
+        steps=job.steps or None,
+        threads=1,
+    )
+    path = folder / "run"
+    result = train(config, path, resume=(path / "run.json").is_file())
+    trained = load_run(path)
+    policy = compact(trained.policy(), observations=trained.observations()).policy
+    returns = play_once(policy, describe(job.environment), config, job.episodes)
+    save_policy(policy, folder / POLICY, force=True)
+    return Point(candidate, network_of(policy, returns.tolist()), result.seconds)
+
+
+def network_of(policy: Policy, returns: list[float]) -> Network:
+    """The record of a policy and its returns."""
+    counts = policy.counts
+    return Network(
+        units=counts.units,
+        inputs=int(policy.inputs.size),
+        weights=counts.weights,
+        flops=counts.flops,
+        returns=tuple(returns),
+    )
+
+
+def _end_with_parent() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(1)
+
+
+def main(folder: Path) -> int:
+    """Do the job in *folder*."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    job = decode_record(Job, json.loads((folder / JOB).read_text()), "job")
+    write_json(folder / POINT, asdict(run(folder, job)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

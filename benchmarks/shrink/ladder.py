@@ -1,0 +1,122 @@
+"""Which network to train next: a search for the fewest hidden units.
+
+Sizes (hidden units in all) are tried from large to small in large steps, then the gap between the
+smallest that passed and the largest that failed is halved until it is closed. A size has failed
+when several different attempts at it have: another start, another division over layers, another
+seed. That fewer units are harder is assumed; nothing else is.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Start = Literal["fresh", "pruned"]
+_STEP = 0.6
+"""From one size to the next while nothing has failed."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A network to train.
+
+    Attributes:
+        size: hidden units in all.
+        hidden: units per hidden layer; for a pruned one that is what it starts from, and pruning
+            decides on the layers.
+        activation: of the hidden layers.
+        start: ``fresh`` learns from the teacher from the beginning; ``pruned`` is the smallest
+            network that has passed, of which units are removed.
+        seed: of its training.
+    """
+
+    size: int
+    hidden: tuple[int, ...]
+    activation: str
+    start: Start
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Of its run's folder."""
+        layers = "-".join(map(str, self.hidden)) or "linear"
+        start = f"{layers}-pruned-to-{self.size}" if self.start == "pruned" else layers
+        return f"{self.size:03d}-{start}-{self.activation}-seed{self.seed}"
+
+
+def divisions(size: int) -> list[tuple[int, ...]]:
+    """Divisions of *size* units over up to two layers, in the order in which to try them."""
+    if size == 0:
+        return [()]
+    if size == 1:
+        return [(1,)]
+    wide = -(-2 * size // 3)
+    found = [(-(-size // 2), size // 2), (size,), (wide, size - wide)]
+    return [one for one in dict.fromkeys(found) if 0 not in one]
+
+
+def attempts(size: int, smallest: tuple[int, ...] | None, activation: str) -> list[Candidate]:
+    """Everything that is tried at *size*, in order.
+
+    Args:
+        size: hidden units in all.
+        smallest: layers of the smallest network that has passed, if it is larger than *size*.
+        activation: the teacher's, tried first.
+    """
+    other = "relu" if activation == "tanh" else "tanh"
+    shapes = divisions(size)
+    fresh = [Candidate(size, shape, activation, "fresh", 0) for shape in shapes]
+    again = [Candidate(size, shapes[0], activation, "fresh", 1)]
+    if size:
+        again.append(Candidate(size, shapes[0], other, "fresh", 0))
+    pruned: list[Candidate] = []
+    if smallest is not None and size >= len(smallest):
+        pruned = [Candidate(size, smallest, activation, "pruned", 0)]
+    return [*fresh[:1], *pruned, *fresh[1:], *again]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate that was trained.
+
+    Attributes:
+        size: hidden units of what came out, after compaction.
+        asked: hidden units that were asked for.
+        name: the candidate's.
+        passed: whether it keeps enough.
+    """
+
+    size: int
+    asked: int
+    name: str
+    passed: bool
+
+
+def smallest_passed(tried: Iterable[Tried]) -> Tried | None:
+    """The smallest network that passed; of equal ones the first."""
+    return min((one for one in tried if one.passed), key=lambda one: one.size, default=None)
+
+
+def next_size(
+    tried: Sequence[Tried], failed: Collection[int], first: int, largest: int
+) -> int | None:
+    """The size to work at; None when the gap is closed.
+
+    Args:
+        tried: what was trained.
+        failed: sizes all of whose attempts failed.
+        first: the size to begin with.
+        largest: the largest size that is worth anything: the teacher's.
+    """
+    best = smallest_passed(tried)
+    if best is None:
+        too_small = max(failed, default=None)
+        if too_small is None:
+            return first
+        up = max(too_small + 1, round(too_small / _STEP))
+        return up if too_small < largest else None
+    below = max((size for size in failed if size < best.size), default=-1)
+    if best.size - below <= 1:
+        return None
+    if below == -1 and best.size > 2:
+        return int(best.size * _STEP)
+    return (best.size + below) // 2

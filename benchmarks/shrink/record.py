@@ -1,0 +1,193 @@
+"""What a search found: every network that was trained, in one JSON file that grows."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.shrink.check import Kept, share_kept
+from dspctl.benchmarks.shrink.ladder import Candidate
+from dspctl.errors import ResultProblem
+from dspctl.runtime.files import write_json
+
+SCHEMA = 1
+FILE = "shrink.json"
+
+
+@dataclass(frozen=True)
+class Network:
+    """Size of a network and what it earned.
+
+    Attributes:
+        units: hidden units per layer, after compaction.
+        inputs: features of the observation that it reads.
+        weights: entries of its weight matrices (DSP Eq 21).
+        flops: of one forward pass (DSP Eq 23).
+        returns: one per trial episode, on the seeds that all networks share.
+    """
+
+    units: tuple[int, ...]
+    inputs: int
+    weights: int
+    flops: int
+    returns: tuple[float, ...]
+
+    @property
+    def size(self) -> int:
+        """Hidden units in all."""
+        return sum(self.units)
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return sum(self.returns) / len(self.returns)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate that was trained.
+
+    Attributes:
+        candidate: what was asked for.
+        network: what came out.
+        seconds: its training.
+        latency_ns: median call of its C code, where that was measured.
+        flash_bytes: of its C code, where that was compiled.
+    """
+
+    candidate: Candidate
+    network: Network
+    seconds: float
+    latency_ns: float | None = None
+    flash_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """The chosen network on episodes that played no part in choosing it.
+
+    Attributes:
+        student: returns on the seeds of evaluation, in gymnasium.
+        teacher: returns on the same.
+    """
+
+    student: tuple[float, ...]
+    teacher: tuple[float, ...]
+
+    def kept(self) -> Kept:
+        """The share kept."""
+        return share_kept(self.student, self.teacher)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What to look for: the fewest units that keep a share, or the best return within limits.
+
+    Attributes:
+        keep: share of the teacher's return to keep; unused where a limit is given.
+        max_latency_ns: longest median call of the C code on this machine.
+        max_flash_bytes: most code and constants of the C code.
+        target: the export target that the flash is counted for.
+    """
+
+    keep: float = 0.97
+    max_latency_ns: float | None = None
+    max_flash_bytes: int | None = None
+    target: str = "cpu"
+
+    @property
+    def limited(self) -> bool:
+        """Whether a cost is the goal, not a share."""
+        return self.max_latency_ns is not None or self.max_flash_bytes is not None
+
+
+@dataclass(frozen=True)
+class ShrinkResult:
+    """A search, complete or not.
+
+    Attributes:
+        environment: gymnasium id.
+        source: the teacher, as it was named.
+        sha256: of the teacher's numbers.
+        teacher: its size and returns.
+        goal: what was looked for.
+        points: every network that was trained, in the order in which they were finished.
+        chosen: name of the candidate that is delivered; empty while there is none.
+        confirmation: of the chosen one.
+        seconds: time spent, over all resumptions.
+        status: ``partial`` or ``complete``.
+        schema: of this file.
+    """
+
+    environment: str
+    source: str
+    sha256: str
+    teacher: Network
+    goal: Goal
+    points: tuple[Point, ...] = ()
+    chosen: str = ""
+    confirmation: Confirmation | None = None
+    seconds: float = 0.0
+    status: str = "partial"
+    schema: int = SCHEMA
+
+    def point(self, name: str) -> Point | None:
+        """The point of a candidate."""
+        return next((one for one in self.points if one.candidate.name == name), None)
+
+    def kept(self, point: Point) -> Kept:
+        """The share of the teacher's return that a point keeps on the trial episodes."""
+        return share_kept(point.network.returns, self.teacher.returns)
+
+    def frontier(self) -> tuple[Point, ...]:
+        """Points than which no other has both fewer weights and a return as high; ascending."""
+        return pareto(self.points)
+
+
+def pareto(points: Iterable[Point]) -> tuple[Point, ...]:
+    """The non-dominated points by weights and mean return, the smallest first."""
+    found: list[Point] = []
+    for one in sorted(points, key=lambda one: (one.network.weights, -one.network.mean)):
+        if not found or one.network.mean > found[-1].network.mean:
+            found.append(one)
+    return tuple(found)
+
+
+def load_shrink(folder: Path) -> ShrinkResult:
+    """The search in *folder*.
+
+    Raises:
+        ResultProblem: there is none, or its file is of another schema or malformed.
+    """
+    path = folder / FILE
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise ResultProblem(
+            f"there is no search in {folder}: start one with  dspctl shrink RUN -o {folder}"
+        ) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ResultProblem(
+            f"{path} is not a JSON file ({error}): search again in another folder"
+        ) from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise ResultProblem(
+            f"{path} is not of search schema {SCHEMA}: search again in another folder"
+        )
+    try:
+        return decode_record(ShrinkResult, values, "search")
+    except (TypeError, ValueError) as error:
+        raise ResultProblem(
+            f"{path} is malformed ({error}): search again in another folder"
+        ) from error
+
+
+def save_shrink(result: ShrinkResult, folder: Path) -> None:
+    """Replace the search's file atomically; raises `WriteFailed`."""
+    write_json(folder / FILE, asdict(result))
+
+
+def with_point(result: ShrinkResult, point: Point) -> ShrinkResult:
+    """The search with one more network."""
+    return replace(result, points=(*result.points, point))

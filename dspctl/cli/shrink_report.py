@@ -1,0 +1,58 @@
+"""What ``dspctl shrink`` prints: the frontier, and the network that is delivered."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dspctl.cli import show
+
+if TYPE_CHECKING:
+    from dspctl.benchmarks.shrink import ShrinkResult
+    from dspctl.benchmarks.shrink.record import Point
+
+
+def draw(result: "ShrinkResult", folder: Path) -> None:
+    """Print the frontier from small to large, and the choice."""
+    show.table(
+        f"{result.environment}: no other network is both smaller and better",
+        ("layers", "units", "weights", "return", "kept", "at least", "call in C", "flash"),
+        [_row(result, point) for point in result.frontier()],
+    )
+    teacher = result.teacher
+    show.note(
+        f"{len(result.points)} networks in {show.duration(result.seconds)}; the teacher has "
+        f"{show.units(teacher.units)} units, {show.count(teacher.weights)} weights and earns "
+        f"{show.number(teacher.mean)}"
+    )
+    point = result.point(result.chosen)
+    if point is None or result.confirmation is None:
+        return
+    kept = result.confirmation.kept()
+    show.facts(
+        str(folder / "policy.safetensors"),
+        {
+            "layers": show.units(point.network.units) if point.network.units else "none: linear",
+            "hidden units": f"{point.network.size} of {teacher.size}",
+            "weights": f"{show.count(point.network.weights)} of {show.count(teacher.weights)}",
+            "kept": f"{kept.share:.1%} of the return on other episodes, at least {kept.low:.1%} "
+            f"with 95% confidence, {len(result.confirmation.student)} episodes",
+        },
+    )
+    show.next_command(
+        f"dspctl export {folder / 'policy.safetensors'} --target cpu -o policy.bundle",
+        "native code of it",
+    )
+
+
+def _row(result: "ShrinkResult", point: "Point") -> tuple[str, ...]:
+    kept = result.kept(point)
+    latency, flash = point.latency_ns, point.flash_bytes
+    return (
+        show.units(point.network.units) if point.network.units else "linear",
+        str(point.network.size),
+        show.count(point.network.weights),
+        show.number(point.network.mean),
+        f"{kept.share:.1%}",
+        f"{kept.low:.1%}",
+        "–" if latency is None else show.latency(latency),
+        "–" if flash is None else show.size(flash),
+    )

@@ -1,0 +1,216 @@
+"""The search over trainings: with trainings that end at once, and with real ones."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dspctl.benchmarks.shrink import Goal, Options, load_shrink, search, shrink
+from dspctl.benchmarks.shrink._candidate import POLICY, Job, network_of
+from dspctl.benchmarks.shrink.costs import Costs
+from dspctl.benchmarks.shrink.record import FILE, Point, pareto
+from dspctl.benchmarks.shrink.search import with_costs
+from dspctl.errors import NothingKept, OutputExists, ResultProblem, TeacherMismatch
+from dspctl.runtime import load_policy, save_policy
+from dspctl.trainer import evaluate
+from tests.benchmarks.networks import network
+from tests.benchmarks.shrink.teachers import balancing_policy, save_balancing
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_balancing(tmp_path_factory.mktemp("teacher"))
+
+
+class FakePool:
+    """Trainings that end at once; what they earn depends on their size alone."""
+
+    started: list[str]
+    least = 4
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.jobs: list[Job] = []
+
+    @property
+    def running(self) -> list[Any]:
+        return [job.candidate for job in self.jobs]
+
+    def start(self, job: Job) -> None:
+        type(self).started.append(job.candidate.name)
+        self.jobs.append(job)
+
+    def finished(self) -> list[Point]:
+        points = []
+        for job in self.jobs:
+            candidate = job.candidate
+            widths = candidate.hidden if candidate.start == "fresh" else (candidate.size,)
+            policy = replace(balancing_policy(), layers=network((4, *widths, 2)).layers)
+            (self.folder / candidate.name).mkdir(parents=True)
+            save_policy(policy, self.folder / candidate.name / POLICY)
+            earned = 500.0 if candidate.size >= self.least else 450.0 + candidate.size
+            points.append(Point(candidate, network_of(policy, [earned] * 100), 1.0))
+        self.jobs = []
+        return points
+
+    def stop(self, names: set[str] | None = None) -> None:
+        self.jobs = [] if names is None else [j for j in self.jobs if j.candidate.name not in names]
+
+    def __enter__(self) -> "FakePool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.jobs = []
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePool]:
+    FakePool.started = []
+    FakePool.least = 4
+    monkeypatch.setattr(search, "Pool", FakePool)
+    monkeypatch.setattr(search, "_POLL_S", 0.0)
+    # Networks that never learnt anything are evaluated by what their size is said to earn.
+    monkeypatch.setattr(search, "evaluate", lambda act, env, episodes: _Known([500.0] * episodes))
+    return FakePool
+
+
+class _Known:
+    def __init__(self, returns: list[float]) -> None:
+        self.returns = tuple(returns)
+
+
+def test_the_smallest_that_keeps_enough_is_delivered(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=2))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.size == 4
+    assert result.status == "complete"
+    assert result == load_shrink(tmp_path / "s")
+    delivered = load_policy(tmp_path / "s" / POLICY)
+    assert delivered.counts.units == point.network.units
+    # Every attempt at the sizes below has failed, none is trained twice.
+    assert len(set(fake.started)) == len(fake.started) == len(result.points)
+    assert sum(name.startswith("003-") for name in fake.started) == 4
+
+
+def test_a_search_goes_on_and_its_networks_count_for_another_share(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    calls = iter([False, False, True])
+    partial = shrink(
+        teacher, tmp_path / "s", Goal(0.97), Options(jobs=1), should_stop=lambda: next(calls)
+    )
+    assert partial.status == "partial"
+    before = list(fake.started)
+    assert 0 < len(load_shrink(tmp_path / "s").points) <= len(before)
+    shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    done = len(fake.started)
+    lower = shrink(teacher, tmp_path / "s", Goal(0.905), Options(jobs=1))
+    point = lower.point(lower.chosen)
+    assert point is not None
+    assert point.network.size == 3  # 453 of 500
+    assert all(name < "003" for name in fake.started[done:])  # what was trained counts
+
+
+def test_time_that_is_over_leaves_the_best_so_far(
+    teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(range(0, 100_000, 40))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(budget_s=200.0, jobs=1))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.size in (18, 10, 6)
+    assert result.status == "complete"
+
+
+def test_a_share_that_nothing_keeps(teacher: Path, tmp_path: Path, fake: type[FakePool]) -> None:
+    fake.least = 1000
+    with pytest.raises(NothingKept, match=r"the best has \d+ hidden units and keeps 9"):
+        shrink(teacher, tmp_path / "s", Goal(0.999), Options(jobs=2))
+    assert load_shrink(tmp_path / "s").points
+
+
+def test_a_folder_of_something_else_is_left_alone(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExists, match="something else"):
+        shrink(teacher, tmp_path / "mine", Goal())
+    shrink(teacher, tmp_path / "s", Goal(), Options(jobs=1))
+    other = balancing_policy()
+    layers = (replace(other.layers[0], weight=2 * other.layers[0].weight), other.layers[1])
+    path = save_policy(replace(other, layers=layers), tmp_path / "other.safetensors")
+    with pytest.raises(OutputExists, match="another teacher"):
+        shrink(path, tmp_path / "s", Goal())
+    with pytest.raises(TeacherMismatch, match="trained on CartPole-v1"):
+        shrink(teacher, tmp_path / "t", Goal(), environment="Acrobot-v1")
+
+
+def test_a_damaged_search_is_refused(teacher: Path, tmp_path: Path, fake: type[FakePool]) -> None:
+    shrink(teacher, tmp_path / "s", Goal(), Options(jobs=1))
+    path = tmp_path / "s" / FILE
+    whole = json.loads(path.read_text())
+    for text in ("{", "[]", json.dumps({**whole, "schema": 9}), json.dumps({**whole, "odd": 1})):
+        path.write_text(text)
+        with pytest.raises(ResultProblem, match="search again in another folder"):
+            load_shrink(tmp_path / "s")
+    with pytest.raises(ResultProblem, match="dspctl shrink RUN"):
+        load_shrink(tmp_path)
+
+
+def test_the_frontier_has_no_dominated_network(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    result = shrink(teacher, tmp_path / "s", Goal(), Options(jobs=2))
+    frontier = pareto(result.points)
+    for one in frontier:
+        for other in result.points:
+            assert not (
+                other.network.weights < one.network.weights
+                and other.network.mean >= one.network.mean
+            )
+    weights = [one.network.weights for one in frontier]
+    assert weights == sorted(set(weights))
+
+
+def test_a_limit_on_flash_finds_the_largest_network_within(
+    teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Bytes by hand: what is compiled is tested elsewhere.
+    def costs(policies: Any, target: str) -> Any:
+        return {
+            name: Costs(None, 1000 + 100 * policy.counts.total_units)
+            for name, policy in policies.items()
+        }
+
+    monkeypatch.setattr(search, "measure_costs", costs)
+    goal = Goal(max_flash_bytes=1150, target="cortex-m4")
+    result = shrink(teacher, tmp_path / "s", goal, Options(jobs=1))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.size == 1
+    with pytest.raises(NothingKept, match="even a linear policy is beyond 900 B of flash"):
+        shrink(teacher, tmp_path / "t", Goal(max_flash_bytes=900), Options(jobs=1))
+
+
+def test_real_trainings_end_at_a_small_network(teacher: Path, tmp_path: Path) -> None:
+    options = Options(budget_s=60.0, jobs=2, tries=2, first=1, steps=30_000)
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), options)
+    policy = load_policy(tmp_path / "s" / POLICY)
+    assert policy.counts.total_units <= 1
+    assert np.mean(evaluate(policy.act, "CartPole-v1", episodes=20, seed=7).returns) > 450
+    assert result.confirmation is not None
+    assert result.confirmation.kept().share >= 0.97
+    measured = with_costs(tmp_path / "s")
+    point = measured.point(result.chosen)
+    assert point is not None
+    assert point.flash_bytes is not None
+    assert point.latency_ns is not None
+    assert 0 < point.latency_ns < 1e6

@@ -1,0 +1,86 @@
+"""Which policy a run delivers."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dspctl.runtime import Policy
+from dspctl.trainer import evaluate, load_run, selection, train
+from dspctl.trainer.environments import describe
+from dspctl.trainer.selection import TRIAL_SEED, play_once
+from tests.trainer.tiny import tiny
+
+
+def test_a_trial_is_what_evaluation_gives_on_its_seeds(tmp_path: Path) -> None:
+    config = tiny(method="ppo")
+    train(config, tmp_path / "run")
+    policy = load_run(tmp_path / "run").policy()
+    played = play_once(policy, describe("CartPole-v1"), config, 12)
+    expected = evaluate(policy.act, "CartPole-v1", episodes=12, seed=TRIAL_SEED).returns
+    np.testing.assert_array_equal(played, expected)
+    assert len(set(expected)) > 1
+
+
+class Scripted:
+    """Scores by the number of the trial; the longer ones by the policy that is tried."""
+
+    def __init__(self, short: list[float], long: dict[int, float]) -> None:
+        self.short, self.long = short, long
+        self.tried: list[Policy] = []
+
+    def __call__(self, policy: Policy, task: Any, config: Any, episodes: int) -> Any:
+        if episodes == 8:
+            self.tried.append(policy)
+            return np.full(episodes, self.short[len(self.tried) - 1])
+        weight = policy.layers[0].weight
+        (number,) = (
+            index
+            for index, one in enumerate(self.tried)
+            if np.array_equal(one.layers[0].weight, weight)
+        )
+        return np.full(episodes, self.long[number])
+
+
+def test_the_best_of_the_finalists_is_delivered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The third looked best; with more episodes the first of the three finalists is.
+    played = Scripted([5.0, 1.0, 9.0, 6.0], {0: 8.0, 2: 7.0, 3: 7.5})
+    monkeypatch.setattr(selection, "play_once", played)
+    train(tiny(trials=4), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    np.testing.assert_array_equal(run.policy().layers[0].weight, played.tried[0].layers[0].weight)
+    at = [trial["iteration"] for trial in run.info["trials"]]
+    assert [trial["mean"] for trial in run.info["trials"]] == played.short
+    assert at[0] > 4  # of 8 iterations: not before the last pruning step
+    assert at[-1] == 8
+    assert run.info["selected"] == {"iteration": at[0], "mean": 8.0}
+    kept = sorted(int(path.stem) for path in (run.path / "candidates").iterdir())
+    assert kept == [at[0], at[2], at[3]]
+
+
+def test_a_run_that_went_on_forgets_trials_after_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selection, "play_once", lambda *_: np.ones(1))
+    run = tmp_path / "run"
+    calls = iter([False] * 5 + [True])
+    train(tiny(trials=4), run, should_stop=lambda: next(calls))
+    info = json.loads((run / "run.json").read_text())
+    assert [one["iteration"] for one in info["trials"]] == [5, 6]
+    info["trials"].append({"iteration": 7, "mean": 100.0})  # written by a process that was killed
+    (run / "run.json").write_text(json.dumps(info))
+    train(tiny(trials=4), run, resume=True)
+    trials = load_run(run).info["trials"]
+    assert [one["iteration"] for one in trials] == [5, 6, 7, 8]
+    assert all(one["mean"] == 1.0 for one in trials)
+
+
+def test_without_trials_the_last_policy_is_delivered(tmp_path: Path) -> None:
+    train(tiny(trials=0), tmp_path / "run")
+    run = load_run(tmp_path / "run")
+    assert "trials" not in run.info
+    assert not (run.path / "candidates").exists()

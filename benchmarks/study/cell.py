@@ -5,6 +5,7 @@ is written last: a cell without it is not finished, whatever else is there.
 """
 
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,11 +18,12 @@ import numpy as np
 from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.benchmarks.study.plan import Cell
 from dspctl.benchmarks.study.record import CURVE_POINTS, CellResult, Curve, cell_from_json
-from dspctl.errors import PolicyProblem, ResultProblem, RunProblem
+from dspctl.errors import PolicyProblem, ResultProblem, RunIncomplete, RunNotFound, RunProblem
 from dspctl.runtime.files import write_json
 from dspctl.runtime.strict_json import fields_from_json
 
 if TYPE_CHECKING:
+    from dspctl.runtime import Policy
     from dspctl.trainer import Run
 
 RECORD, RUN = "cell.json", "run"
@@ -105,6 +107,7 @@ def run_cell(
         name: value for name, value in describe_machine().to_json().items() if name not in _PASSING
     }
     text = json.dumps(machine, sort_keys=True)
+    unpruned = layers_of_unpruned(cell, run.policy())
     result = CellResult(
         key=cell.key,
         environment=cell.config.environment,
@@ -116,14 +119,14 @@ def run_cell(
         settings=cell.settings,
         returns=evaluation.returns,
         units=compaction.after.units,
-        original_units=compaction.before.units,
+        original_units=cell.config.hidden,
         weights=compaction.after.weights,
         nonzero_weights=sum(
             int(np.count_nonzero(layer.weight)) for layer in compaction.policy.layers
         ),
-        original_weights=compaction.before.weights,
+        original_weights=sum(inputs * width for inputs, width in unpruned),
         flops=compaction.after.flops,
-        original_flops=compaction.before.flops,
+        original_flops=sum((2 * inputs - 1) * width for inputs, width in unpruned),
         steps=steps,
         seconds=float(run.info["seconds"]),
         teacher=cell.teacher,
@@ -155,6 +158,16 @@ def read_cell(path: Path) -> Finished:
     return found
 
 
+def layers_of_unpruned(cell: Cell, policy: "Policy") -> list[tuple[int, int]]:
+    """Inputs and width of each layer that the cell's actor has without any pruning.
+
+    Not what it starts with, which methods and settings may make smaller: all methods are counted
+    against the same network.
+    """
+    widths = (policy.observation.size, *cell.config.hidden, policy.layers[-1].width)
+    return list(itertools.pairwise(widths))
+
+
 def curve_of(rows: Sequence[dict[str, Any]]) -> Curve:
     """The curve of a run from its metrics, thinned evenly; the first and last row stay."""
     if len(rows) > CURVE_POINTS:
@@ -162,9 +175,9 @@ def curve_of(rows: Sequence[dict[str, Any]]) -> Curve:
         rows = [rows[index] for index in kept]
     return Curve(
         steps=tuple(row["steps"] for row in rows),
-        returns=tuple(row["episode_return"] for row in rows),
+        returns=tuple(row.get("episode_return") for row in rows),
         units=tuple(tuple(row["units"]) for row in rows),
-        thresholds=tuple(row["threshold"] for row in rows),
+        thresholds=tuple(row.get("threshold") for row in rows),
     )
 
 
@@ -187,11 +200,16 @@ def _trained(
     resume = _resumable(path)
     if resume is not None and resume.finished:
         return resume
-    if resume is None:
-        shutil.rmtree(path, ignore_errors=True)
-    done = train(
-        config, path, resume=resume is not None, on_progress=report, should_stop=stopped
-    ).finished
+    if resume is not None:
+        try:
+            done = train(
+                config, path, resume=True, on_progress=report, should_stop=stopped
+            ).finished
+            return load_run(path) if done else None
+        except (RunIncomplete, RunNotFound):
+            pass  # a part of it was cut off: it starts again
+    shutil.rmtree(path, ignore_errors=True)
+    done = train(config, path, on_progress=report, should_stop=stopped).finished
     return load_run(path) if done else None
 
 
@@ -205,7 +223,7 @@ def _resumable(path: Path) -> "Run | None":
         run = load_run(path)
         if run.finished:
             run.observations()
-        else:
+        elif not (path / "stages").is_dir():  # a run of stages has its checkpoints there
             RunFolder.reopen(path, {}).load_state(describe(run.config.environment))
     except (RunProblem, PolicyProblem):
         return None

@@ -13,6 +13,7 @@ from dspctl.errors import StudyProblem, UnknownEnvironment
 
 if TYPE_CHECKING:
     from dspctl.trainer import TrainConfig
+    from dspctl.trainer.pruning.methods import Method
 
 UNPRUNED = "ppo"
 """The method whose cells are teachers."""
@@ -75,9 +76,9 @@ class Cell:
 def plan(spec: StudySpec) -> tuple[Cell, ...]:
     """Every cell of *spec*, each once, a teacher before those that learn from it.
 
-    A method that prunes nothing has one cell for each environment and seed, not one for each
-    sparsity; one without a regulariser, not one for each lambda. Who learns from a teacher learns
-    from the unpruned cell of the same environment and seed, which is planned too.
+    A method to which sparsity means nothing has one cell for each environment and seed, not one
+    for each sparsity; one without a regulariser, not one for each lambda. Who learns from a teacher
+    learns from the unpruned cell of the same environment and seed, which is planned too.
 
     Raises:
         StudyProblem: an environment is unknown, or two variants are the same cell.
@@ -97,6 +98,13 @@ def plan(spec: StudySpec) -> tuple[Cell, ...]:
                             f"{environment}: restrict it to other methods, or leave it out"
                         )
     return tuple(cells.values())
+
+
+def has_sparsity(method: "Method") -> bool:
+    """Whether the sparsity asked for makes a difference: by pruning, or by the widths at first."""
+    if method.saliency is not None:
+        return True
+    return method.widths is not None and method.widths((8, 8), 0.5) != method.widths((8, 8), 0.75)
 
 
 Usual = Callable[[str, str], "TrainConfig"]
@@ -130,7 +138,7 @@ def _of_method(
     for variant in (Variant(BASE, {}), *spec.variants):
         if not variant.applies(environment, method):
             continue
-        sparsities = spec.sparsities if chosen.saliency is not None else ()
+        sparsities = spec.sparsities if has_sparsity(chosen) else ()
         penalties = spec.penalties if chosen.regularizer is not None else ()
         # What a variant sets is not crossed with the study's own list of it.
         for sparsity in ("sparsity" not in variant.settings and sparsities) or (None,):
@@ -156,7 +164,7 @@ def _cell(
     recipe = usual.to_json()
     values = config.to_json()
     chosen = method_named(method)
-    sparsity = config.sparsity if chosen.saliency is not None else None
+    sparsity = config.sparsity if has_sparsity(chosen) else None
     penalty = config.penalty if chosen.regularizer is not None else None
     defining = {name: value for name, value in values.items() if name not in _NOT_DEFINING}
     identity = {"config": defining, "teacher": teacher, "episodes": spec.episodes}

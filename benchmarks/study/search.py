@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dspctl.benchmarks.study.driver import MakeEngine, Run
 from dspctl.benchmarks.study.folder import StudyFolder, open_folder
-from dspctl.benchmarks.study.plan import Cell, plan
+from dspctl.benchmarks.study.plan import Cell, has_sparsity, plan
 from dspctl.benchmarks.study.progress import Best, Outcome, Watcher
 from dspctl.benchmarks.study.spec import StudySpec
 from dspctl.errors import MissingExtra, StudyProblem
@@ -212,7 +212,7 @@ def _searches(spec: StudySpec, folder: StudyFolder) -> Iterator[Search]:
     for environment in spec.environments:
         for name in spec.methods:
             method = method_named(name)
-            if method.saliency is None:
+            if not has_sparsity(method):
                 continue
             penalties = spec.search.penalties if method.regularizer is not None else (None,)
             combinations = [(p, s) for p in penalties for s in spec.search.sparsities]
@@ -232,5 +232,5 @@ def _fixed(spec: StudySpec) -> tuple[Cell, ...]:
     """The cells of methods that have nothing to search."""
     from dspctl.trainer.pruning import method_named
 
-    methods = tuple(name for name in spec.methods if method_named(name).saliency is None)
+    methods = tuple(name for name in spec.methods if not has_sparsity(method_named(name)))
     return plan(replace(spec, methods=methods)) if methods else ()

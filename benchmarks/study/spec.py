@@ -226,7 +226,7 @@ def _settings(value: Any, where: str, refused: Collection[str]) -> dict[str, Any
     found = {}
     for name, entry in values.items():
         kind = hints[name]
-        if name == "hidden":
+        if "tuple" in str(kind):  # widths of layers
             found[name] = list_of(values, name, int, inside, distinct=False)
         else:
             # A Literal is checked for its words by the config itself.

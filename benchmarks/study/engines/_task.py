@@ -109,7 +109,7 @@ def run_files(run: Path) -> Iterator[tuple[str, bytes]]:
     """The files of a run that are needed to go on with it, to learn from it and to look at it."""
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run)
-        if path.is_file() and name.parts[0] != _LEFT_BEHIND:
+        if path.is_file() and _LEFT_BEHIND not in name.parts:
             yield name.as_posix(), path.read_bytes()
 
 

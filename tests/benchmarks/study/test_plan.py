@@ -25,6 +25,23 @@ def test_lists_are_crossed_where_they_mean_something() -> None:
     assert {(cell.sparsity, cell.penalty) for cell in unpruned} == {(None, None)}
 
 
+def test_small_networks_have_a_sparsity_where_it_makes_their_size() -> None:
+    spec = small(
+        methods=["dense-small", "linear", "dropout"],
+        sparsities=[0.5, 0.6],
+        penalties=[1e-5, 1e-4],
+        seeds=[0],
+    )
+    found = [(cell.config.method, cell.sparsity, cell.penalty) for cell in plan(spec)]
+    assert found == [
+        ("dense-small", 0.5, None),
+        ("dense-small", 0.6, None),
+        ("linear", None, None),
+        ("dropout", 0.5, None),
+        ("dropout", 0.6, None),
+    ]
+
+
 def test_a_teacher_is_planned_and_comes_first() -> None:
     cells = plan(small(methods=["dsp-kd"], seeds=[0, 7]))
     assert [cell.config.method for cell in cells] == ["ppo", "dsp-kd"] * 2

@@ -66,7 +66,10 @@ def test_numbers_lists_and_defaults() -> None:
 
 def test_json_and_back() -> None:
     spec = small(
-        variants=[{"name": "wide", "settings": {"hidden": [32, 32]}, "methods": ["dsp"]}],
+        variants=[
+            {"name": "wide", "settings": {"hidden": [32, 32]}, "methods": ["dsp"]},
+            {"name": "narrow actor", "settings": {"actor_hidden": [8, 8]}},
+        ],
         search={"trials": 3},
     )
     assert spec_from_values(spec.to_json(), "study.json") == spec

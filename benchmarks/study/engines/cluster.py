@@ -62,7 +62,7 @@ class RayEngine:
         self._counted_at, self._processors = 0.0, 1
         # Where the driver is: a machine that is lost then takes no other's reports with it.
         here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=True
+            ray.get_runtime_context().get_node_id(), soft=False
         )
         self._board = ray.remote(Board).options(num_cpus=0, scheduling_strategy=here).remote()
         self._task = ray.remote(run_task).options(num_cpus=1, max_retries=retries)

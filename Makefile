@@ -56,8 +56,9 @@ bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and 
 	@$(BIN)/python -m dspctl.benchmarks.training $(ARGS)
 
 returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (about an hour)
-	@$(BIN)/python -m dspctl.benchmarks.returns --env CartPole-v1 --env LunarLander-v3 --seeds 5
-	@$(BIN)/python -m dspctl.benchmarks.returns --env Acrobot-v1 --env Pendulum-v1 --env Hopper-v5 --env Walker2d-v5 --seeds 3
+	@$(BIN)/dspctl study benchmarks/studies/recipes.toml -o runs/recipes
+	@cp runs/recipes/results.json benchmarks/results/recipes.json
+	@$(BIN)/python -m dspctl.benchmarks.study.recipes
 
 study-tables: $(VENV)/.use  ## tables and pictures of docs/study.md from the stored results
 	@$(BIN)/python -m dspctl.benchmarks.study.figures $(wildcard benchmarks/results/study/*.json) $(ARGS)

@@ -123,6 +123,14 @@ class UnsupportedOpset(ConfigProblem):
     """The ONNX opset lacks an operator that policies need, or is newer than the onnx package."""
 
 
+class StudyProblem(ConfigProblem):
+    """A study file asks for something that cannot be; the message names the field."""
+
+
+class OtherStudy(StudyProblem):
+    """The folder holds results of another study; the message names what differs."""
+
+
 # --- runs ---------------------------------------------------------------------------------
 
 
@@ -292,6 +300,10 @@ class ReportProblem(DspctlError):
     """A report cannot be made from what was given."""
 
 
+class StudyLocked(DspctlError):
+    """Another process works on the same study folder."""
+
+
 # --- other machines -----------------------------------------------------------------------
 
 
@@ -325,6 +337,14 @@ class HostStorage(HostProblem):
 
 class HostAnswer(HostProblem):
     """The machine answered something that cannot be used; nothing of it was kept."""
+
+
+class ClusterUnreachable(HostProblem):
+    """No Ray cluster answers at the address; the message says how to start one."""
+
+
+class ClusterUnsuitable(HostProblem):
+    """A machine of the cluster cannot run a cell; the message names what it lacks."""
 
 
 # --- files --------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from dspctl.cli import (
     report,
     show,
     shrink,
+    study,
     train,
     verify,
 )
@@ -92,6 +93,7 @@ app.command("compact")(compact.compact)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
 app.command("bench")(bench.bench)
+app.command("study")(study.study)
 app.command("report")(report.report)
 app.command("eval")(evaluate.evaluate)
 app.command("inspect")(inspect.inspect)

@@ -13,6 +13,7 @@ COMMANDS = (
     "export",
     "verify",
     "bench",
+    "study",
     "report",
     "eval",
     "inspect",

@@ -1,0 +1,213 @@
+"""A study on disk: the only module that knows the files of a study folder.
+
+==================  ================================================================
+``study.json``      the study, resolved; the machine and versions that began it
+``cells/KEY/run``   a cell's training run
+``cells/KEY/cell.json``  its record, once it is finished
+``cells/KEY/log.txt``    what its process printed to standard error
+``results.json``    all finished cells, as `dspctl.benchmarks.study.record` has them
+``results.sqlite``  the same as tables, for queries
+``search.sqlite``   trials of ``--search``, as Optuna keeps them
+``.lock``           held by the process that works here
+==================  ================================================================
+
+Results are made from the cells, so they can be lost and made again.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import dspctl
+from dspctl.benchmarks.record.machine import describe_machine
+from dspctl.benchmarks.study.cell import RECORD, RUN, Finished, read_cell
+from dspctl.benchmarks.study.record import StudyResults, save_results
+from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
+from dspctl.benchmarks.study.tables import save_tables
+from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, StudyLocked
+from dspctl.runtime.files import new_folder, write_bytes, write_json
+
+SCHEMA = 1
+_LOCK_S = 5.0
+"""How long a lock is waited for: cells of a driver that was killed need a moment to end."""
+_REBUILD_SHARE = 0.05
+"""Share of the time that may go into writing results again after each cell."""
+
+
+@dataclass
+class StudyFolder:
+    """An opened study folder; this process alone works in it.
+
+    Attributes:
+        path: the folder.
+        spec: the study.
+        lock: descriptor of the lock, which processes that work for this one inherit.
+        finished: records of the planned cells that are done.
+    """
+
+    path: Path
+    spec: StudySpec
+    lock: int
+    finished: dict[str, Finished] = field(default_factory=dict)
+    _rebuilt_at: float = 0.0
+    _rebuild_s: float = 0.0
+
+    def cell(self, key: str) -> Path:
+        """A cell's folder."""
+        return self.path / "cells" / key
+
+    def run(self, key: str) -> Path:
+        """A cell's training run."""
+        return self.cell(key) / RUN
+
+    @property
+    def results(self) -> Path:
+        """The results file."""
+        return self.path / "results.json"
+
+    def read(self, keys: Collection[str]) -> None:
+        """Read the records of those of *keys* that are finished."""
+        for key in keys:
+            if key not in self.finished and (path := self.cell(key) / RECORD).is_file():
+                self.finished[key] = read_cell(path)
+
+    def add(self, key: str) -> Finished:
+        """Take in a cell that has just been finished, and write results if that is due.
+
+        Every cell has its own record, so results that wait lose nothing when the process is killed.
+        """
+        found = self.finished[key] = read_cell(self.cell(key) / RECORD)
+        since = time.monotonic() - self._rebuilt_at
+        if self._rebuild_s <= _REBUILD_SHARE * since:
+            self.write_results()
+        return found
+
+    def receive(self, key: str, run_files: dict[str, bytes], record: bytes | None) -> None:
+        """Write what another machine made of a cell: its run as a whole, then its record."""
+        self.cell(key).mkdir(parents=True, exist_ok=True)
+        # As a whole, or a kill could leave the checkpoint of one moment with the policy of another.
+        with new_folder(self.run(key), force=True) as run:
+            for name, data in run_files.items():
+                path = run / name
+                if run.resolve() not in path.resolve().parents:
+                    raise ConfigProblem(f"{name} lies outside a run: nothing of {key} was kept")
+                write_bytes(path, data)
+        if record is not None:
+            write_bytes(self.cell(key) / RECORD, record)
+
+    def write_results(self) -> StudyResults:
+        """Make ``results.json`` and ``results.sqlite`` from the finished cells."""
+        started = time.monotonic()
+        found = self.finished.values()
+        results = StudyResults(
+            name=self.spec.name,
+            spec=self.spec.to_json(),
+            machines={one.result.machine: one.machine for one in found},
+            cells=tuple(sorted((one.result for one in found), key=lambda cell: cell.key)),
+        )
+        save_results(results, self.results)
+        save_tables(results, self.path / "results.sqlite")
+        self._rebuilt_at = time.monotonic()
+        self._rebuild_s = self._rebuilt_at - started
+        return results
+
+
+@contextmanager
+def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
+    """Lock the folder, begin the study there or go on with it, extended if *spec* asks for more.
+
+    Raises:
+        OutputExists: the folder holds something that is no study.
+        OtherStudy: it holds another study, or more than *spec* asks for.
+        StudyLocked: another process works there.
+        WriteFailed: it cannot be written.
+    """
+    described = path / "study.json"
+    # Looked at before anything is made: a mistyped folder stays as it was.
+    _check_is_study(path)
+    with _locked(path) as lock:
+        if described.is_file():
+            earlier = _earlier(described)
+            if differences := _differences(earlier, spec):
+                raise OtherStudy(
+                    f"{path} holds the study '{earlier.name}' with other {differences[0]}: choose "
+                    "another folder with -o, or take back the change; entries may only be added"
+                )
+        write_json(
+            described,
+            {
+                "schema": SCHEMA,
+                "spec": spec.to_json(),
+                "dspctl": dspctl.__version__,
+                "machine": describe_machine().to_json(),
+            },
+        )
+        yield StudyFolder(path, spec, lock)
+
+
+def _check_is_study(path: Path) -> None:
+    if (path / "study.json").is_file() or not os.path.lexists(path):
+        return
+    if not path.is_dir() or any(one.name != ".lock" for one in path.iterdir()):
+        raise OutputExists(f"{path} holds something that is no study: choose another folder")
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """Hold the folder's lock, which the system takes back however this process ends."""
+    path.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        deadline = time.monotonic() + _LOCK_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+                    raise StudyLocked(
+                        f"another process{f' ({holder})' if holder else ''} works on {path}: wait "
+                        "for it, or stop it with Ctrl-C, then repeat the command"
+                    ) from error
+                time.sleep(0.1)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _earlier(path: Path) -> StudySpec:
+    try:
+        content: Any = json.loads(path.read_text())
+        if content["schema"] != SCHEMA:
+            raise ValueError(f"schema {content['schema']}, not {SCHEMA}")
+        return spec_from_values(content["spec"], str(path))
+    except (OSError, ValueError, KeyError, TypeError, ConfigProblem) as error:
+        raise OtherStudy(
+            f"{path} cannot be read by this dspctl ({error}): use the one that wrote it, or choose "
+            "another folder with -o"
+        ) from error
+
+
+def _differences(earlier: StudySpec, spec: StudySpec) -> list[str]:
+    """What *earlier* has and *spec* has not, or has otherwise."""
+    same = ("name", "episodes", "settings")
+    different = [name for name in same if getattr(earlier, name) != getattr(spec, name)]
+    if replace(earlier.search, trials=0) != replace(spec.search, trials=0):
+        different.append("search")
+    for name in ("environments", "methods", "sparsities", "penalties", "seeds", "variants"):
+        # An empty list is a choice of its own: what the recipe has.
+        before, after = ([*getattr(one, name)] for one in (earlier, spec))
+        if name in ("sparsities", "penalties"):
+            before, after = before or [None], after or [None]
+        if any(entry not in after for entry in before):
+            different.append(name)
+    return different

@@ -1,0 +1,99 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dspctl.benchmarks.study.cell import RECORD, Finished
+from dspctl.benchmarks.study.engines import Event
+from dspctl.benchmarks.study.folder import StudyFolder
+from dspctl.benchmarks.study.plan import Cell
+from dspctl.benchmarks.study.search import search_study
+from dspctl.benchmarks.study.spec import StudySpec
+from dspctl.errors import StudyProblem
+from dspctl.runtime.files import write_json
+from tests.benchmarks.study.studies import CELL, small
+
+pytest.importorskip("optuna", reason="optuna is not installed: pip install 'dspctl[optuna]'")
+# SQLAlchemy's connections are closed by the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore:.*:ResourceWarning")
+
+
+class Formula:
+    """Answers every cell with a formula that is highest at lambda 1e-5 and sparsity 0.85."""
+
+    def __init__(self, folder: StudyFolder, started: list[Cell], most: int | None = None) -> None:
+        self.folder, self.slots, self.started, self.most = folder, 4, started, most
+        self.waiting: list[Cell] = []
+        self.stopping = False
+
+    def start(self, cell: Cell) -> None:
+        self.started.append(cell)
+        self.waiting.append(cell)
+
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        cell = self.waiting.pop(0)
+        if self.stopping:
+            return [Event(cell.key, "stopped")]
+        assert cell.sparsity is not None
+        assert cell.penalty is not None
+        value = 100 * (cell.penalty == 1e-5) - abs(cell.sparsity - 0.85) + cell.config.seed
+        result = replace(
+            CELL,
+            key=cell.key,
+            seed=cell.config.seed,
+            penalty=cell.penalty,
+            sparsity=cell.sparsity,
+            returns=(value,),
+        )
+        path = self.folder.cell(cell.key) / RECORD
+        write_json(path, Finished(result, {"cpu": "none"}).to_json())
+        return [Event(cell.key, "finished")]
+
+    def stop(self) -> None:
+        self.stopping = True
+
+    def close(self) -> None: ...
+
+
+def spec(trials: int = 24) -> StudySpec:
+    return small(sparsities=[], settings={"hidden": [64, 64]}, search={"trials": trials})
+
+
+def test_the_whole_grid_has_one_best(tmp_path: Path) -> None:
+    started: list[Cell] = []
+    outcome, (best,) = search_study(spec(), tmp_path, lambda folder: Formula(folder, started))
+    assert len(started) == 24 * 2  # every combination once, for both seeds
+    assert len({cell.key for cell in started}) == 48
+    assert (best.penalty, best.sparsity, best.trials) == (1e-5, 0.85, 24)
+    assert best.mean == pytest.approx(100.5)
+    assert len(outcome.results.cells) == 48
+
+
+def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    first: list[Cell] = []
+    outcome, _ = search_study(
+        spec(8),
+        tmp_path,
+        lambda folder: Formula(folder, first),
+        should_stop=lambda: len(first) >= 9,
+    )
+    assert outcome.stopped
+    done = {cell.key for cell in outcome.results.cells}
+    second: list[Cell] = []
+    outcome, (best,) = search_study(spec(8), tmp_path, lambda folder: Formula(folder, second))
+    assert not outcome.stopped
+    assert best.trials == 8
+    # What was finished is not trained again, what was cut off is.
+    assert {cell.key for cell in first} - done <= {cell.key for cell in second}
+    assert not done & {cell.key for cell in second}
+    assert len(outcome.results.cells) == 16
+    third: list[Cell] = []
+    outcome, _ = search_study(spec(8), tmp_path, lambda folder: Formula(folder, third))
+    assert third == []
+    assert len(outcome.results.cells) == 16
+
+
+def test_what_is_searched_is_not_crossed(tmp_path: Path) -> None:
+    with pytest.raises(StudyProblem, match="no sparsities"):
+        search_study(small(), tmp_path, lambda folder: Formula(folder, []))

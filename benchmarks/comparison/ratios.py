@@ -1,6 +1,7 @@
 """The baseline against each other subject: how many times larger or slower it is."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,6 +26,9 @@ MEMORY_RATIOS = {
     "memory_peak": "peak_rss_bytes",
     "memory_added": "added_pss_bytes",
 }
+PAGE_BYTES = 4096
+PIECE_BYTES = 16 * PAGE_BYTES
+"""Linux maps a file around the page that was touched, 64 KiB at a time (fault_around_bytes)."""
 
 
 def latency_ratios(
@@ -154,8 +158,26 @@ def memory_ratios(
             if not all(block[0] > 0 for block in (*above, *below)):
                 continue
             value = percentile_ratio(above, below, 0.5, seed=seed)
+            value = _no_finer_than_pages(value, found, (baseline, label), name)
             ratios.append(Ratio(quantity, backend, baseline, label, value))
     return ratios
+
+
+def _no_finer_than_pages(
+    value: Interval, found: Mapping[str, Memory], labels: tuple[str, str], name: str
+) -> Interval:
+    """Widened to what a piece of memory more or less in either figure makes of the ratio.
+
+    Processes that are started one after the other get the same pieces, and so the same figure to the
+    byte; half an hour later it differs by one.
+    """
+    above, below = (found[label].median(name) for label in labels)
+    least, most = max(0.0, above - PIECE_BYTES), above + PIECE_BYTES
+    return replace(
+        value,
+        low=min(value.low, least / (below + PIECE_BYTES)),
+        high=max(value.high, most / max(below - PIECE_BYTES, PAGE_BYTES)),
+    )
 
 
 def _others(found: Mapping[str, object], baseline: str) -> list[str]:

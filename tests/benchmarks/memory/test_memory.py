@@ -277,7 +277,7 @@ def test_ratios_are_of_medians_over_processes() -> None:
     def memory(label: str, sizes: tuple[int, ...]) -> Memory:
         probes = tuple(
             made(pss_bytes=size, run_pss_bytes=size, import_pss_bytes=0, peak_rss_bytes=2 * size)
-            for size in sizes
+            for size in (one << 20 for one in sizes)
         )
         return Memory(label, "numpy", probes)
 
@@ -286,7 +286,12 @@ def test_ratios_are_of_medians_over_processes() -> None:
     pss, peak = ratios["memory_pss"], ratios["memory_peak"]
     assert (pss.baseline, pss.subject) == ("before", "after")
     assert pss.value.estimate == peak.value.estimate == 44 / 20
-    assert 40 / 22 <= pss.value.low <= pss.value.estimate <= pss.value.high <= 60 / 20
+    assert 39 / 23 <= pss.value.low <= pss.value.estimate <= pss.value.high <= 61 / 19
+    alike = {"before": memory("before", (4, 4, 4)), "after": memory("after", (2, 2, 2))}
+    ratio = memory_ratios(alike, "before", "numpy", seed=0)[0]
+    # Equal to the byte: known to 64 KiB, a sixteenth of a MiB, all the same.
+    assert ratio.value.low == pytest.approx((4 - 1 / 16) / (2 + 1 / 16))
+    assert ratio.value.high == pytest.approx((4 + 1 / 16) / (2 - 1 / 16))
     assert memory_ratios(found, "absent", "numpy", seed=0) == []
     unknown = {label: memory(label, (0, 0)) for label in ("before", "after")}
     assert memory_ratios(unknown, "before", "numpy", seed=0) == []

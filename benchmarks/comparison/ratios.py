@@ -168,8 +168,8 @@ def _no_finer_than_pages(
 ) -> Interval:
     """Widened to what a piece of memory more or less in either figure makes of the ratio.
 
-    Processes that are started one after the other get the same pieces, and so the same figure to the
-    byte; half an hour later it differs by one.
+    Processes that are started one after the other get the same pieces, and so the same figure to
+    the byte; half an hour later it differs by one.
     """
     above, below = (found[label].median(name) for label in labels)
     least, most = max(0.0, above - PIECE_BYTES), above + PIECE_BYTES

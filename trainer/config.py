@@ -104,7 +104,7 @@ class TrainConfig:
     prune_end: Annotated[float, "Share of the run after which units stay; then recovery."] = 0.5
     prune_every: Annotated[int, "Iterations between pruning steps (delta t)."] = 1
     floor: Annotated[
-        int, "Fewest units a hidden layer keeps; 0 takes half of an equal share of what is left."
+        int, "Fewest units a hidden layer keeps; 0: half of an equal share (dsp-kd: 80%)."
     ] = 0
     fold_means: Annotated[
         bool, "Add a removed unit's mean activation to the next layer's bias."
@@ -224,13 +224,14 @@ class TrainConfig:
         """Fewest units each of *layers* hidden layers keeps at *sparsity*; as many as ``hidden``
         has unless it is said.
 
-        By default half of an equal share: a layer far narrower than its neighbour is a bottleneck
-        that no later training opens again (``docs/decisions/0007``).
+        By default the method's share of an equal one: a layer far narrower than its neighbour is a
+        bottleneck that no later training opens again (``docs/decisions/0007``).
         """
         if self.floor:
             return self.floor
         layers = max(1, len(self.hidden) if layers is None else layers)
-        return max(1, units_kept(sum(self.hidden), sparsity) // (2 * layers))
+        equal = units_kept(sum(self.hidden), sparsity) / layers
+        return max(1, int(self._method.floor_share * equal))
 
     def _check_ranges(self) -> None:
         for name in (

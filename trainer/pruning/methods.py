@@ -35,6 +35,7 @@ class Method:
         delivers: which of a run's policies, where several are tried.
         procedure: one run of the loop, or rounds of them.
         widths: the hidden layers that the actor starts with, or None for as many as the critic.
+        floor_share: share of an equal one that every layer keeps (``docs/decisions/0007``).
     """
 
     summary: str
@@ -46,6 +47,7 @@ class Method:
     delivers: Literal["best", "sparsest"] = "best"
     procedure: Literal["loop", "pops"] = "loop"
     widths: Widths | None = None
+    floor_share: float = 0.5
 
     @property
     def prunes(self) -> bool:
@@ -65,6 +67,7 @@ METHODS: dict[str, Method] = {
         regularizer=OmegaRegularizer(),
         saliency=omega,
         teacher=True,
+        floor_share=0.8,
     ),
     "kd": Method(
         "distillation of a teacher into a network of given widths, nothing pruned", teacher=True

@@ -201,10 +201,10 @@ def test_a_limit_on_flash_finds_the_largest_network_within(
 
 
 def test_real_trainings_end_at_a_small_network(teacher: Path, tmp_path: Path) -> None:
-    options = Options(budget_s=60.0, jobs=2, tries=2, first=1, steps=30_000)
+    options = Options(budget_s=300.0, jobs=2, tries=1, first=2, steps=30_000)
     result = shrink(teacher, tmp_path / "s", Goal(0.97), options)
     policy = load_policy(tmp_path / "s" / POLICY)
-    assert policy.counts.total_units <= 1
+    assert policy.counts.total_units <= 2
     assert np.mean(evaluate(policy.act, "CartPole-v1", episodes=20, seed=7).returns) > 450
     assert result.confirmation is not None
     assert result.confirmation.kept().share >= 0.97

@@ -396,7 +396,7 @@ class _Search:
 
 
 def with_costs(folder: Path, target: str = CPU) -> ShrinkResult:
-    """Measure what the networks on the frontier cost, and write it into the search's file.
+    """Measure what the frontier's networks and the chosen one cost, and write it into the file.
 
     Raises:
         ResultProblem: there is no search in *folder*.
@@ -404,6 +404,8 @@ def with_costs(folder: Path, target: str = CPU) -> ShrinkResult:
     """
     result = load_shrink(folder)
     names = [point.candidate.name for point in result.frontier()]
+    if result.chosen and result.chosen not in names:
+        names.append(result.chosen)
     costs = measure_costs(
         {name: load_policy(folder / "candidates" / name / POLICY) for name in names}, target
     )

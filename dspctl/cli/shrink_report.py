@@ -32,6 +32,9 @@ def draw(result: "ShrinkResult", folder: Path) -> None:
         {
             "layers": show.units(point.network.units) if point.network.units else "none: linear",
             "hidden units": f"{point.network.size} of {teacher.size}",
+            "call in C": "not measured"
+            if point.latency_ns is None
+            else show.latency(point.latency_ns),
             "weights": f"{show.count(point.network.weights)} of {show.count(teacher.weights)}",
             "kept": f"{kept.share:.1%} of the return on other episodes, at least {kept.low:.1%} "
             f"with 95% confidence, {len(result.confirmation.student)} episodes",

@@ -29,7 +29,7 @@ from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter, progress_fi
 from dspctl.trainer.pops.sparsest import Sparsest
 from dspctl.trainer.pruning import method_named
 from dspctl.trainer.rollout import Collector, Rollout, Seconds
-from dspctl.trainer.selection import Selection
+from dspctl.trainer.selection import Selection, Trials
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.update import (
     ActorBatch,
@@ -263,6 +263,7 @@ class Loop:
             policy = self.best or state.policy(self.config, self.task, self.normalizer)
             self.folder.write_policy(policy, observations)
         self.folder.save_state(state)
+        self.selection.forget()
         self.folder.write_info(
             status=status,
             steps=state.steps,
@@ -284,9 +285,7 @@ def learning_rate_at(iteration: int, config: TrainConfig) -> float:
     return config.learning_rate * (1 - done) / (1 - held)
 
 
-def _selection(
-    folder: RunFolder, config: TrainConfig, task: Task, state: TrainState
-) -> Selection | Sparsest:
+def _selection(folder: RunFolder, config: TrainConfig, task: Task, state: TrainState) -> Trials:
     if method_named(config.method).delivers == "sparsest":
         return Sparsest(folder, config, task, iteration=state.iteration)
     first = state.actor.pruner.settled

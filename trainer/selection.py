@@ -7,6 +7,7 @@ winner is what the run delivers. The episodes of trials are neither those of tra
 `dspctl.trainer.evaluate`, so a reported return was never selected on.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,6 @@ from dspctl.trainer.vector import make_vector
 
 TRIAL_SEED = 1_500_000_000
 """Between the seeds of training, below 1e9, and those of evaluation, from 2e9."""
-_EPISODES = 8
 _FINALISTS = 3
 _FINAL_EPISODES = 30
 
@@ -38,62 +38,82 @@ class Trial:
     mean: float
 
 
-class Selection:
-    """The trials of one run; the best policies so far lie in its folder.
+class Trials(ABC):
+    """The trials of one run; policies that may still be delivered lie in its folder.
+
+    A policy that was displaced stays there until a checkpoint knows of the one that displaced it: a
+    process that is killed goes on from the checkpoint before, and needs it again.
 
     Args:
         folder: the run's.
         config: its settings.
         task: its environment.
-        first: iteration from which units stay.
+        first: iteration after which policies are tried.
         iteration: iterations finished; later trials, of a process that was killed, are forgotten.
     """
+
+    episodes = 8
+    """Of a trial on the way."""
 
     def __init__(
         self, folder: RunFolder, config: TrainConfig, task: Task, *, first: int, iteration: int
     ) -> None:
-        self._folder, self._config, self._task = folder, config, task
+        self.folder, self.config, self.task = folder, config, task
         at = np.linspace(first, config.iterations, config.trials + 1)[1:]
-        self._due = {round(each) for each in at} if config.trials else set()
+        self._due = {max(1, round(each)) for each in at}
         self.trials = [
             Trial(**each)
             for each in folder.info.get("trials", ())
             if each["iteration"] <= iteration
         ]
 
+    @abstractmethod
+    def candidates(self) -> list[int]:
+        """Iterations of the policies that may be delivered, the first choice first."""
+
+    @abstractmethod
+    def best(self) -> Policy | None:
+        """The policy to deliver; None where the last one is."""
+
     def due(self, iteration: int) -> bool:
         """Whether the policy is to be tried after *iteration* iterations."""
         return iteration in self._due
 
     def consider(self, iteration: int, policy: Policy) -> None:
-        """Try a policy, and keep it if it is among the best."""
-        score = float(play_once(policy, self._task, self._config, _EPISODES).mean())
-        self.trials.append(Trial(iteration, score))
-        finalists = self._finalists()
-        if any(one.iteration == iteration for one in finalists):
-            self._folder.write_candidate(iteration, policy)
-        self._folder.keep_candidates([one.iteration for one in finalists])
-        self._folder.write_info(trials=[vars(one) for one in self.trials])
+        """Try a policy, and keep it if it may be delivered."""
+        self.trials.append(Trial(iteration, self.mean_return(policy, self.episodes)))
+        if iteration in self.candidates():
+            self.folder.write_candidate(iteration, policy)
+        self.folder.write_info(trials=[vars(one) for one in self.trials])
 
-    def _finalists(self) -> list[Trial]:
-        # Of equal scores the later one: it has learnt longer.
+    def forget(self) -> None:
+        """Remove the policies that no longer may be delivered; a checkpoint has been written."""
+        self.folder.keep_candidates(self.candidates())
+
+    def mean_return(self, policy: Policy, episodes: int) -> float:
+        """Of a policy in so many episodes, the same ones for all policies."""
+        return float(play_once(policy, self.task, self.config, episodes).mean())
+
+
+class Selection(Trials):
+    """Delivers the policy with the highest return."""
+
+    def candidates(self) -> list[int]:
+        """The best few; of equal scores the later one, which has learnt longer."""
         ranked = sorted(self.trials, key=lambda one: (one.mean, one.iteration), reverse=True)
-        return ranked[:_FINALISTS]
+        return [one.iteration for one in ranked[:_FINALISTS]]
 
     def best(self) -> Policy | None:
-        """The winner; None where nothing was tried."""
-        finalists = self._finalists()
-        if not finalists:
+        """The winner of longer trials of the best few; None where nothing was tried."""
+        policies = {one: load_policy(self.folder.candidate(one)) for one in self.candidates()}
+        if not policies:
             return None
-        policies = {
-            one.iteration: load_policy(self._folder.candidate(one.iteration)) for one in finalists
-        }
         again = {
-            iteration: float(play_once(policy, self._task, self._config, _FINAL_EPISODES).mean())
+            iteration: self.mean_return(policy, _FINAL_EPISODES)
             for iteration, policy in policies.items()
         }
         winner = max(again, key=lambda iteration: (again[iteration], iteration))
-        self._folder.write_info(selected={"iteration": winner, "mean": again[winner]})
+        self.folder.write_info(selected={"iteration": winner, "mean": again[winner]})
         return policies[winner]
 
 

@@ -95,7 +95,7 @@ def test_the_sparsest_that_meets_the_objective_is_delivered(
     def played(policy: Policy, task: object, config: object, episodes: int) -> np.ndarray:
         return np.full(episodes, earned[policy.lineage["steps"]][episodes > 16])
 
-    monkeypatch.setattr("dspctl.trainer.pops.sparsest.play_once", played)
+    monkeypatch.setattr("dspctl.trainer.selection.play_once", played)
     config = tiny(method="pops-prune", trials=4)
     folder = RunFolder.create(tmp_path / "stage", config, {"required": 70.0}, force=False)
     task = describe("CartPole-v1")

@@ -79,6 +79,29 @@ def test_a_run_that_went_on_forgets_trials_after_its_checkpoint(
     assert all(one["mean"] == 1.0 for one in trials)
 
 
+def test_a_kill_between_checkpoints_costs_no_candidate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Trials after 3, 4, 6, 7 and 8 iterations: the fourth displaces the third, and is lost.
+    scores = iter([9.0, 8.0, 7.0, 10.0, 1.0, 2.0, 9.0, 8.0, 7.0])
+    monkeypatch.setattr(selection, "play_once", lambda *_: np.full(1, next(scores)))
+    run, config = tmp_path / "run", tiny(trials=5, prune_start=0.1, prune_end=0.3)
+    calls = iter([False] * 5 + [True])
+    train(config, run, should_stop=lambda: next(calls))
+
+    def killed() -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(config, run, resume=True, should_stop=killed)
+    trials = load_run(run).info["trials"]
+    assert [one["mean"] for one in trials] == [9.0, 8.0, 7.0, 10.0]
+    assert train(config, run, resume=True).finished
+    info = load_run(run).info
+    assert [one["mean"] for one in info["trials"]] == [9.0, 8.0, 7.0, 1.0, 2.0]
+    assert info["selected"] == {"iteration": 3, "mean": 9.0}
+
+
 def test_without_trials_the_last_policy_is_delivered(tmp_path: Path) -> None:
     train(tiny(trials=0), tmp_path / "run")
     run = load_run(tmp_path / "run")

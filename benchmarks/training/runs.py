@@ -67,8 +67,9 @@ def compare(
     if repeats < 1:
         raise ConfigProblem(f"repeats must be at least 1, not {repeats}")
     run = run or run_process
+    # Peers stop nowhere early and try no policies, so neither does dspctl.
     configs = {
-        (name, method): recipe(name, method=method, steps=steps, target_kl=0.0)
+        (name, method): recipe(name, method=method, steps=steps, target_kl=0.0, trials=0)
         for name in environments
         for method in {one.method for one in contenders}
     }

@@ -6,20 +6,19 @@ It ends when its standard input does: with the process that started it, even if 
 """
 
 import json
-import os
 import sys
-import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from dspctl.benchmarks._process import end_with_parent
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.benchmarks.shrink.record import Network, Point
 from dspctl.runtime import Policy
 from dspctl.runtime.files import write_json
 
-JOB, POINT, POLICY, ERROR = "job.json", "point.json", "policy.safetensors", "error.json"
+JOB, POINT, POLICY = "job.json", "point.json", "policy.safetensors"
 
 
 @dataclass(frozen=True)
@@ -93,15 +92,9 @@ def network_of(policy: Policy, returns: list[float]) -> Network:
     )
 
 
-def _end_with_parent() -> None:
-    while os.read(0, 1):
-        pass
-    os._exit(1)
-
-
 def main(folder: Path) -> int:
     """Do the job in *folder*."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     job = decode_record(Job, json.loads((folder / JOB).read_text()), "job")
     write_json(folder / POINT, asdict(run(folder, job)))
     return 0

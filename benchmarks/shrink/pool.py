@@ -2,10 +2,8 @@
 
 import json
 import subprocess
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 
 from dspctl.benchmarks._process import command, environment
 from dspctl.benchmarks.record.decode import decode_record
@@ -16,7 +14,6 @@ from dspctl.errors import TrainingFailed
 from dspctl.runtime.files import write_json
 
 _MODULE = "dspctl.benchmarks.shrink._candidate"
-_END_S = 10.0
 
 
 class Pool:
@@ -47,6 +44,8 @@ class Pool:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
+                # Ctrl-C in a terminal goes to the search alone, which then ends its candidates.
+                start_new_session=True,
             )
         self._running[job.candidate.name] = job.candidate, process
 
@@ -71,29 +70,18 @@ class Pool:
             points.append(decode_record(Point, json.loads(path.read_text()), "point"))
         return points
 
-    def stop(self, names: set[str] | None = None) -> None:
-        """End some candidates, or all; their checkpoints stay."""
-        for name in list(self._running):
-            if names is None or name in names:
-                _, process = self._running.pop(name)
-                process.terminate()
-                with suppress(subprocess.TimeoutExpired):
-                    process.wait(_END_S)
-                process.kill()
-                process.wait()
-                if process.stdin is not None:
-                    process.stdin.close()
+    def stop(self, names: set[str]) -> None:
+        """End the candidates of these names; their checkpoints stay."""
+        for name in names:
+            _, process = self._running.pop(name)
+            process.kill()
+            process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
 
-    def __enter__(self) -> "Pool":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+    def close(self) -> None:
+        """End all of them."""
+        self.stop(set(self._running))
 
 
 def _last_line(path: Path) -> str:

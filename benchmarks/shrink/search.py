@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,11 +30,9 @@ from dspctl.benchmarks.shrink.record import (
     with_point,
 )
 from dspctl.errors import NothingKept, OutputExists
-from dspctl.runtime import Policy, load_policy
-from dspctl.runtime.files import write_bytes
-from dspctl.runtime.policy.file import bytes_from_policy
+from dspctl.runtime import Policy, load_policy, save_policy
 from dspctl.trainer import evaluate, recipe
-from dspctl.trainer.distillation import open_teacher
+from dspctl.trainer.distillation import open_teacher, policy_of
 from dspctl.trainer.environments import describe
 from dspctl.trainer.selection import play_once
 
@@ -129,8 +128,7 @@ class _Search:
         environment: str | None,
     ) -> None:
         self.folder, self.options = folder, options
-        policy = _policy_of(source)
-        self.task = describe(environment or policy.environment)
+        self.task = describe(environment or policy_of(source).environment)
         self.teacher = open_teacher(source, self.task)
         self.result = self._begun(source, goal)
         self.limit = self.largest_within() if goal.limited else None
@@ -218,7 +216,7 @@ class _Search:
         """Train until the gap is closed or the time is over; False when asked to stop."""
         before, began = self.result.seconds, time.monotonic()
         jobs = self.options.jobs or os.cpu_count() or 1
-        with Pool(self.folder / "candidates") as pool:
+        with closing(Pool(self.folder / "candidates")) as pool:
             while True:
                 for point in pool.finished():
                     self._keep(point, before + time.monotonic() - began)
@@ -230,7 +228,7 @@ class _Search:
                 size = self._size()
                 if size is None or seconds >= self.options.budget_s:
                     return True
-                pool.stop(self._moot(pool, size))
+                pool.stop(self._moot(pool))
                 while len(pool.running) < jobs:
                     candidate = self._next(pool, size)
                     if candidate is None:
@@ -256,7 +254,7 @@ class _Search:
         self.result = replace(with_point(self.result, point), seconds=seconds)
         save_shrink(self.result, self.folder)
 
-    def _moot(self, pool: Pool, size: int) -> set[str]:
+    def _moot(self, pool: Pool) -> set[str]:
         """Running candidates that can no longer be the answer."""
         best = smallest_passed(self.tried())
         return {one.name for one in pool.running if best is not None and one.size >= best.size}
@@ -367,7 +365,7 @@ class _Search:
         return " and ".join(parts)
 
     def _deliver(self, point: Point, policy: Policy, found: Confirmation) -> ShrinkResult:
-        write_bytes(self.folder / POLICY, bytes_from_policy(policy))
+        save_policy(policy, self.folder / POLICY, force=True)
         self.result = replace(
             self.result, chosen=point.candidate.name, confirmation=found, status="complete"
         )
@@ -422,9 +420,3 @@ def with_costs(folder: Path, target: str = CPU) -> ShrinkResult:
     result = replace(result, points=points)
     save_shrink(result, folder)
     return result
-
-
-def _policy_of(source: Path) -> Policy:
-    from dspctl.trainer import load_run
-
-    return load_run(source).policy() if source.is_dir() else load_policy(source)

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
 
+from dspctl.benchmarks._process import end_with_parent
 from dspctl.benchmarks.study.cell import run_cell
 from dspctl.benchmarks.study.plan import Cell
 from dspctl.errors import DspctlError
@@ -59,7 +60,7 @@ def main() -> int:
         signal.signal(number, lambda signum, frame: asked.set())
     answers = _own_stdout()
     job = Job.from_json(json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     reported = 0.0
 
     def report(steps: int, total: int, phase: str) -> None:
@@ -92,13 +93,6 @@ def _own_stdout() -> TextIO:
 def _say(stream: TextIO, value: dict[str, Any]) -> None:
     stream.write(json.dumps(value) + "\n")
     stream.flush()
-
-
-def _end_with_parent() -> None:
-    # By the descriptor: Python's own reader would hold its lock when the process ends.
-    while os.read(0, 4096):
-        pass
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,6 @@
 
 from dspctl.trainer.distillation.imitation import imitate
 from dspctl.trainer.distillation.memory import Memory
-from dspctl.trainer.distillation.teacher import Teacher, open_teacher
+from dspctl.trainer.distillation.teacher import Teacher, open_teacher, policy_of
 
-__all__ = ["Memory", "Teacher", "imitate", "open_teacher"]
+__all__ = ["Memory", "Teacher", "imitate", "open_teacher", "policy_of"]

@@ -59,9 +59,7 @@ def open_teacher(source: Path, task: Task) -> Teacher:
         RunNotFound, RunIncomplete, RunVersion: a folder without a policy.
         PolicyProblem: a file that is no policy.
     """
-    from dspctl.trainer.checkpoint import load_run
-
-    policy = load_run(source).policy() if source.is_dir() else load_policy(source)
+    policy = policy_of(source)
     if policy.environment != task.environment:
         raise TeacherMismatch(
             f"the teacher {source} was trained on {policy.environment}, the student is to learn "
@@ -80,6 +78,13 @@ def open_teacher(source: Path, task: Task) -> Teacher:
             "which has changed since it was trained: train it again, or name none"
         )
     return Teacher(policy, str(source))
+
+
+def policy_of(source: Path) -> Policy:
+    """The policy file at *source*, or what the run in that folder delivered; raises as above."""
+    from dspctl.trainer.checkpoint import load_run
+
+    return load_run(source).policy() if source.is_dir() else load_policy(source)
 
 
 def _same_range(rule: ActionRule, task: Task) -> bool:

@@ -56,13 +56,10 @@ class FakePool:
         self.jobs = []
         return points
 
-    def stop(self, names: set[str] | None = None) -> None:
-        self.jobs = [] if names is None else [j for j in self.jobs if j.candidate.name not in names]
+    def stop(self, names: set[str]) -> None:
+        self.jobs = [one for one in self.jobs if one.candidate.name not in names]
 
-    def __enter__(self) -> "FakePool":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         self.jobs = []
 
 

@@ -86,6 +86,7 @@ class Keeper:
         stage: Stage,
         backend: str | None = None,
         *,
+        complete: bool = True,
         skipped: tuple[Skipped, ...] = (),
         notes: tuple[str, ...] = (),
         replaced: Mapping[str, Any] = _NOTHING,
@@ -96,23 +97,40 @@ class Keeper:
         Args:
             stage: what was measured.
             backend: on what, None where that does not matter.
+            complete: False for records of what has been measured so far; the next ones of the same
+                measurement take their place.
             skipped: what of it could not be measured; the last reason per subject and backend
                 stays.
             notes: sentences that concern all figures; nothing twice.
             replaced: other fields of the result, to change in the same write.
             added: records to append, by the result's fields.
         """
-        result = self.result
+        result = self.result if backend is None else without(self.result, stage, backend)
         appended = {name: (*getattr(result, name), *records) for name, records in added.items()}
         self.update(
-            finished=(*result.finished, stage_name(stage, backend)),
-            skipped=tuple(
-                {(one.label, one.backend): one for one in (*result.skipped, *skipped)}.values()
-            ),
-            notes=(*result.notes, *(one for one in notes if one not in result.notes)),
-            **appended,
-            **replaced,
+            **{
+                "latency": result.latency,
+                "paced": result.paced,
+                "ratios": result.ratios,
+                "finished": (
+                    (*result.finished, stage_name(stage, backend)) if complete else result.finished
+                ),
+                "skipped": _each_once((*result.skipped, *skipped)),
+                "notes": (*result.notes, *(one for one in notes if one not in result.notes)),
+                **appended,
+                **replaced,
+            }
         )
+
+    def skip(self, skipped: tuple[Skipped, ...]) -> None:
+        """Add what cannot be measured, and write."""
+        if skipped:
+            self.update(skipped=_each_once((*self.result.skipped, *skipped)))
+
+    def note(self, sentence: str) -> None:
+        """Add a sentence that concerns all figures, and write; nothing twice."""
+        if sentence not in self.result.notes:
+            self.update(notes=(*self.result.notes, sentence))
 
     def reporter(self, stage: Stage, backend: str = "") -> Callable[[int, int], None]:
         """A callback for one stage."""
@@ -122,3 +140,24 @@ class Keeper:
                 self._on_progress(Progress(stage, backend, done, total))
 
         return report
+
+
+def _each_once(skipped: tuple[Skipped, ...]) -> tuple[Skipped, ...]:
+    """The last reason per subject and backend."""
+    return tuple({(one.label, one.backend): one for one in skipped}.values())
+
+
+def without(result: BenchResult, stage: Stage, backend: str) -> BenchResult:
+    """*result* without the records of a timing that goes on."""
+    ratios = tuple(
+        one
+        for one in result.ratios
+        if one.backend != backend or not one.quantity.startswith(f"{stage}_")
+    )
+    if stage == "latency":
+        left = tuple(one for one in result.latency if one.backend != backend)
+        return replace(result, ratios=ratios, latency=left)
+    if stage == "paced":
+        loops = tuple(one for one in result.paced if one.backend != backend)
+        return replace(result, ratios=ratios, paced=loops)
+    return result

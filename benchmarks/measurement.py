@@ -10,10 +10,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.latency import ROUNDS
-from dspctl.benchmarks.calls.program import time_program
+from dspctl.benchmarks.calls.load import background_load
+from dspctl.benchmarks.calls.program import ProgramTiming, energy_of_program
 from dspctl.benchmarks.calls.sleep import Sleeper, choose_sleeper
 from dspctl.benchmarks.calls.timer import calibrate
-from dspctl.benchmarks.calls.timing import Timing, time_calls
+from dspctl.benchmarks.calls.timing import PythonTiming, Timing, energy_of_calls
 from dspctl.benchmarks.comparison.advice import advise
 from dspctl.benchmarks.comparison.ratios import code_ratios, count_ratios, memory_ratios
 from dspctl.benchmarks.comparison.returns import Return, measure_return, return_differences
@@ -32,6 +33,7 @@ from dspctl.benchmarks.record.result import (
     Skipped,
 )
 from dspctl.benchmarks.request import C, Request
+from dspctl.benchmarks.steps import Steps
 from dspctl.benchmarks.subjects import Opened, choose_observations, open_subjects
 from dspctl.errors import (
     BackendUnavailable,
@@ -107,17 +109,52 @@ def measure(
         # map count by half in the PSS of each.
         for backend in asked.backends:
             _measure_memory(keeper, opened, backend)
+    steps = Steps(out, keeper.result.machine.measured_at)
     for backend in asked.backends:
-        if backend == C:
-            time_program(keeper, opened, where)
-        elif host is None:
-            time_calls(keeper, opened, backend, chosen, Timing(clock, sleeper))
-        else:
+        if backend != C and host is not None:
             _refuse(keeper, opened, backend, f"{where.name} has no Python that could run it")
+    _time(keeper, opened, where, chosen, Timing(clock, sleeper), steps)
+    steps.remove()
     if not keeper.result.latency:
         reasons = "; ".join(f"{one.backend}: {one.reason}" for one in keeper.result.skipped)
         raise BackendUnavailable(f"no backend could run any subject ({reasons})")
     return conclude(keeper, opened, where)
+
+
+def _time(
+    keeper: Keeper,
+    opened: Sequence[Opened],
+    host: Host,
+    observations: NDArray[Any],
+    timing: Timing,
+    steps: Steps,
+) -> None:
+    """Time every backend, a part of each in turn, and measure energy.
+
+    What the machine does changes over minutes, for other programs on it or under it. A backend that
+    is timed in one piece meets one of its moods; here the parts of each lie over the whole time.
+    """
+    request = keeper.result.settings.request
+    backends = [one for one in request.backends if one == C or isinstance(host, LocalHost)]
+    timings = [
+        ProgramTiming(keeper, opened, host, steps)
+        if backend == C
+        else PythonTiming(keeper, opened, backend, observations, timing, steps)
+        for backend in backends
+    ]
+    if not any(one.needed for one in timings) and not request.energy_seconds:
+        return
+    with background_load(request.load) as load:
+        if load.note:
+            keeper.note(load.note)
+        for done in range(1, request.executions + 1):
+            for one in timings:
+                one.advance(done, request.executions)
+        for backend in backends:
+            if backend == C:
+                energy_of_program(keeper, opened, host)
+            else:
+                energy_of_calls(keeper, opened, backend, observations, timing)
 
 
 def conclude(keeper: Keeper, opened: Sequence[Opened], host: Host) -> BenchResult:

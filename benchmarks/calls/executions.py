@@ -2,11 +2,12 @@
 
 Where code and data lie in memory differs with every process, and moves a median by half a percent
 (Mytkowicz et al., "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009).
-Rounds inside one process cannot see that. So a backend's calls are timed in a few processes one
-after the other, in each of which the subjects take turns, and the *processes* are what is
-resampled, the highest level of the experiment (Kalibera and Jones, ISMM 2013).
+Rounds inside one process cannot see that. So a backend's calls are timed in a few processes, in
+each of which the subjects take turns, and the *processes* are what is resampled, the highest level
+of the experiment (Kalibera and Jones, ISMM 2013).
 """
 
+import io
 import json
 import subprocess
 import tempfile
@@ -24,8 +25,10 @@ from dspctl.benchmarks.calls.latency import ROUNDS, Samples
 from dspctl.benchmarks.calls.paced import WINDOWS, PacedSamples
 from dspctl.benchmarks.calls.scheduling import Scheduling
 from dspctl.benchmarks.calls.timer import WarmUp
+from dspctl.benchmarks.command.answer import Answer
 from dspctl.benchmarks.record.decode import decode
 from dspctl.benchmarks.request import Request
+from dspctl.benchmarks.steps import Steps
 from dspctl.errors import BackendUnavailable
 
 _START_S = 120.0
@@ -57,95 +60,111 @@ class _One:
     arrays: Mapping[str, NDArray[np.int64]]
 
 
-def time_in_processes(
-    subjects: Mapping[str, Path],
-    backend: str,
-    observations: NDArray[np.float32],
-    request: Request,
-    *,
-    latency: bool,
-    paced: bool,
-    on_process: Callable[[int, int], None] | None = None,
-) -> Executions:
-    """Time all *subjects* in `Request.executions` fresh processes.
+class Processes:
+    """The processes of one backend, a few at a time.
 
     Args:
         subjects: label → policy file or bundle folder.
         backend: any that runs in a Python process.
         observations: float32 [n, obs_dim], raw.
-        request: what to measure; its seconds are divided among the processes.
+        request: what to measure; its seconds are divided among `Request.executions` processes.
         latency: whether to time calls back to back.
         paced: whether to run a control loop.
+        steps: keeps what each process gave.
         on_process: called with processes done and processes in all.
-
-    Raises:
-        BackendUnavailable: a process failed; the message holds its last line.
     """
-    count = request.executions
-    share = replace(
-        request, seconds=request.seconds / count, paced_seconds=request.paced_seconds / count
-    )
-    found: list[_One] = []
-    with tempfile.TemporaryDirectory(prefix="dspctl-") as name:
-        folder = Path(name)
-        np.save(folder / "observations.npy", observations)
-        job = Job(
+
+    def __init__(
+        self,
+        subjects: Mapping[str, Path],
+        backend: str,
+        observations: NDArray[np.float32],
+        request: Request,
+        *,
+        latency: bool,
+        paced: bool,
+        steps: Steps | None = None,
+        on_process: Callable[[int, int], None] | None = None,
+    ) -> None:
+        self._backend, self._observations = backend, observations
+        self._steps, self._on_process = steps, on_process
+        self._count = count = request.executions
+        self._found: list[_One] = []
+        self._job = Job(
             subjects={label: str(path.resolve()) for label, path in subjects.items()},
             backend=backend,
-            request=share,
+            request=replace(
+                request,
+                seconds=request.seconds / count,
+                paced_seconds=request.paced_seconds / count,
+            ),
             latency=latency,
             paced=paced,
             rounds=max(1, ROUNDS // count),
             windows=max(1, WINDOWS // count),
             calls_per_sample={},
-            observations=str(folder / "observations.npy"),
-            out=str(folder / "samples.npz"),
+            observations="",
+            out="",
         )
-        for done in range(count):
-            one = _run(job, folder)
-            found.append(one)
+
+    def until(self, count: int) -> Executions:
+        """Run what is missing of the first so many processes; returns what all of them gave.
+
+        Raises:
+            BackendUnavailable: a process failed; the message holds its last line.
+        """
+        for index in range(len(self._found), min(count, self._count)):
             # Samples of all processes are of one kind, and a subject that cannot run stays out.
-            job = replace(
-                job,
-                calls_per_sample=found[0].report["calls_per_sample"],
-                subjects={
-                    label: path
-                    for label, path in job.subjects.items()
-                    if label not in one.report["lost"]
-                },
-            )
-            if on_process is not None:
-                on_process(done + 1, count)
-            if not job.subjects:
+            lost = {label for one in self._found for label in one.report["lost"]}
+            left = {label: path for label, path in self._job.subjects.items() if label not in lost}
+            if not left:
                 break
-    return _together(found, latency=latency, paced=paced)
+            fixed = self._found[0].report["calls_per_sample"] if self._found else {}
+            self._found.append(
+                self._one(index, replace(self._job, subjects=left, calls_per_sample=fixed))
+            )
+            if self._on_process is not None:
+                self._on_process(index + 1, self._count)
+        return _together(self._found, latency=self._job.latency, paced=self._job.paced)
+
+    def _one(self, index: int, job: Job) -> _One:
+        kept = None if self._steps is None else self._steps.get(self._backend, str(index))
+        answer = kept or _run(job, self._observations)
+        if self._steps is not None and kept is None:
+            self._steps.keep(self._backend, str(index), answer)
+        with np.load(io.BytesIO(answer.samples), allow_pickle=False) as archive:
+            return _One(answer.report, {name: archive[name] for name in archive.files})
 
 
-def _run(job: Job, folder: Path) -> _One:
-    path = folder / "job.json"
-    path.write_text(json.dumps(asdict(job)))
+def _run(job: Job, observations: NDArray[np.float32]) -> Answer:
+    """Let a fresh process do a job."""
     measured_s = job.request.seconds + job.request.paced_seconds
-    try:
-        done = subprocess.run(
-            command("dspctl.benchmarks.calls._execution", str(path)),
-            env=environment(),
-            capture_output=True,
-            text=True,
-            timeout=_START_S + 10 * measured_s,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise BackendUnavailable(
-            f"timing {job.backend} in a process of its own did not end: try it with --executions 1"
-        ) from error
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        raise BackendUnavailable(
-            f"timing {job.backend} in a process of its own failed ({last}): try it with  "
-            "dspctl eval"
-        )
-    with np.load(job.out, allow_pickle=False) as archive:
-        return _One(json.loads(done.stdout), {name: archive[name] for name in archive.files})
+    with tempfile.TemporaryDirectory(prefix="dspctl-") as name:
+        folder = Path(name)
+        path, given, out = folder / "job.json", folder / "observations.npy", folder / "samples.npz"
+        np.save(given, observations)
+        path.write_text(json.dumps(asdict(replace(job, observations=str(given), out=str(out)))))
+        try:
+            done = subprocess.run(
+                command("dspctl.benchmarks.calls._execution", str(path)),
+                env=environment(),
+                capture_output=True,
+                text=True,
+                timeout=_START_S + 10 * measured_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise BackendUnavailable(
+                f"timing {job.backend} in a process of its own did not end: try it with "
+                "--executions 1"
+            ) from error
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
+            raise BackendUnavailable(
+                f"timing {job.backend} in a process of its own failed ({last}): try it with  "
+                "dspctl eval"
+            )
+        return Answer(json.loads(done.stdout), out.read_bytes())
 
 
 def _together(found: list[_One], *, latency: bool, paced: bool) -> Executions:

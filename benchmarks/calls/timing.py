@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.calls.executions import time_in_processes
+from dspctl.benchmarks.calls.executions import Processes
 from dspctl.benchmarks.calls.latency import Samples, measure_latency, summarize
-from dspctl.benchmarks.calls.load import background_load
 from dspctl.benchmarks.calls.paced import PacedSamples, measure_paced
 from dspctl.benchmarks.calls.paced_figures import summarize_paced
 from dspctl.benchmarks.calls.running import running
@@ -20,8 +19,9 @@ from dspctl.benchmarks.comparison.ratios import latency_ratios, paced_ratios
 from dspctl.benchmarks.energy.stage import keep_energy
 from dspctl.benchmarks.keeper import Keeper
 from dspctl.benchmarks.record.file import save_paced_samples, save_samples
-from dspctl.benchmarks.record.result import Skipped, Stage
+from dspctl.benchmarks.record.result import Skipped
 from dspctl.benchmarks.request import Request
+from dspctl.benchmarks.steps import Steps
 from dspctl.benchmarks.subjects import Opened
 from dspctl.errors import BackendUnavailable
 from dspctl.runtime import Runner
@@ -40,47 +40,119 @@ class Timing:
     sleeper: Sleeper
 
 
-def time_calls(
-    keeper: Keeper,
-    opened: Sequence[Opened],
-    backend: str,
-    observations: NDArray[np.float32],
-    timing: Timing,
-) -> None:
-    """Time all subjects that this backend can run in whatever way is not in the result yet.
+class PythonTiming:
+    """One backend of Python, timed in whatever way is not in the result yet.
 
     Args:
         keeper: gets each way's figures as soon as they are there, and what was skipped.
         opened: the subjects, the baseline first.
-        backend: any that runs in this process.
+        backend: any that runs in a Python process.
         observations: float32 [n, obs_dim], raw.
-        timing: what to time with.
-
-    Raises:
-        WriteFailed: the result cannot be written.
-        BackgroundLoadFailed: the load that was asked for does not run.
+        timing: what to time with in this process.
+        steps: keeps what other processes gave.
     """
-    request = keeper.result.settings.request
-    wanted = keeper.wanted(backend)
-    if request.executions > 1 and wanted & {"latency", "paced"}:
-        _time_in_processes(keeper, opened, backend, observations, wanted)
-        wanted = keeper.wanted(backend)
-    if not wanted:
-        return
-    with running(_paths(opened), backend, observations[0]) as found:
-        skipped = _skipped(opened, backend, found.lost)
-        if not found.runners:
-            keeper.finish("latency", backend, skipped=skipped)
+
+    def __init__(
+        self,
+        keeper: Keeper,
+        opened: Sequence[Opened],
+        backend: str,
+        observations: NDArray[np.float32],
+        timing: Timing,
+        steps: Steps,
+    ) -> None:
+        self._keeper, self._opened, self._backend = keeper, opened, backend
+        self._observations, self._timing, self._steps = observations, timing, steps
+        self._request = keeper.result.settings.request
+        self._wanted = keeper.wanted(backend) - {"energy"}
+        self._processes = Processes(
+            _paths(opened),
+            backend,
+            observations,
+            self._request,
+            latency="latency" in self._wanted,
+            paced="paced" in self._wanted,
+            steps=steps,
+            on_process=keeper.reporter(
+                "latency" if "latency" in self._wanted else "paced", backend
+            ),
+        )
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything is left to time."""
+        return bool(self._wanted)
+
+    def advance(self, done: int, total: int) -> None:
+        """Time until *done* of *total* parts are in.
+
+        Raises:
+            WriteFailed: the result cannot be written.
+        """
+        if not self._wanted:
             return
-        with background_load(request.load) as load:
-            # Only around the calls: the processes that measure memory and power would inherit it.
-            with scheduled(request.wanted) as granted:
-                if "latency" in wanted:
+        if self._request.executions > 1:
+            self._advance_processes(done, total)
+        elif done == total:
+            self._time_here()
+
+    def _advance_processes(self, done: int, total: int) -> None:
+        backend, complete = self._backend, done == total
+        try:
+            found = self._processes.until(done)
+        except BackendUnavailable as error:
+            self._lose(dict.fromkeys(_paths(self._opened), error))
+            return
+        if not found.samples and not found.steps:
+            self._lose(found.lost)
+            return
+        if not (complete or worth_showing(done)):
+            return
+        skipped = _skipped(self._opened, backend, found.lost)
+        if "latency" in self._wanted:
+            keep_latency(
+                self._keeper,
+                found.samples,
+                backend,
+                clock_cost_ns=found.clock_cost_ns,
+                granted=found.scheduling,
+                skipped=skipped,
+                complete=complete,
+            )
+        if "paced" in self._wanted:
+            keep_paced(
+                self._keeper,
+                found.steps,
+                backend,
+                clock_cost_ns=found.clock_cost_ns,
+                complete=complete,
+            )
+        if complete:
+            self._steps.drop(backend)
+
+    def _lose(self, lost: Mapping[str, Exception]) -> None:
+        """No subject runs here."""
+        self._keeper.finish(
+            "latency", self._backend, skipped=_skipped(self._opened, self._backend, lost)
+        )
+        self._steps.drop(self._backend)
+        self._wanted = frozenset()
+
+    def _time_here(self) -> None:
+        """In this process, all at once."""
+        keeper, backend, timing = self._keeper, self._backend, self._timing
+        with running(_paths(self._opened), backend, self._observations[0]) as found:
+            if not found.runners:
+                self._lose(found.lost)
+                return
+            # Only around the calls: other processes that are started would inherit it.
+            with scheduled(self._request.wanted) as granted:
+                if "latency" in self._wanted:
                     samples = measure_latency(
                         found.runners,
-                        observations,
+                        self._observations,
                         timing.clock,
-                        seconds=request.seconds,
+                        seconds=self._request.seconds,
                         on_round=keeper.reporter("latency", backend),
                     )
                     keep_latency(
@@ -89,68 +161,55 @@ def time_calls(
                         backend,
                         clock_cost_ns=timing.clock.cost_ns,
                         granted=granted,
-                        skipped=skipped,
-                        notes=(load.note,) if load.note else (),
+                        skipped=_skipped(self._opened, backend, found.lost),
                     )
-                if "paced" in wanted:
+                if "paced" in self._wanted:
                     steps = _loops(
                         found.runners,
-                        observations,
+                        self._observations,
                         timing,
-                        request,
+                        self._request,
                         on_window=keeper.reporter("paced", backend),
                     )
                     keep_paced(keeper, steps, backend, clock_cost_ns=timing.clock.cost_ns)
-            if "energy" in wanted:
-
-                def run(label: str, seconds: float) -> int:
-                    alone = {label: found.runners[label]}
-                    asked = replace(request, paced_seconds=seconds)
-                    with scheduled(request.wanted):
-                        return int(_loops(alone, observations, timing, asked)[label].wakeup_ns.size)
-
-                keep_energy(keeper, list(found.runners), backend, run)
 
 
-def _time_in_processes(
+def worth_showing(done: int) -> bool:
+    """Whether figures of so many parts go into the result while others are still to come.
+
+    Each time that there is twice as much: they are made from everything, which takes time.
+    """
+    return done & (done - 1) == 0
+
+
+def energy_of_calls(
     keeper: Keeper,
     opened: Sequence[Opened],
     backend: str,
     observations: NDArray[np.float32],
-    wanted: frozenset[Stage],
+    timing: Timing,
 ) -> None:
+    """Measure energy in control loops of this process, where it was asked for and is not in yet.
+
+    Args:
+        keeper, opened, backend, observations, timing: as for `PythonTiming`.
+
+    Raises:
+        WriteFailed: the result cannot be written.
+    """
     request = keeper.result.settings.request
-    with background_load(request.load) as load:
-        try:
-            found = time_in_processes(
-                _paths(opened),
-                backend,
-                observations,
-                request,
-                latency="latency" in wanted,
-                paced="paced" in wanted,
-                on_process=keeper.reporter("latency" if "latency" in wanted else "paced", backend),
-            )
-        except BackendUnavailable as error:
-            lost = dict.fromkeys(_paths(opened), error)
-            keeper.finish("latency", backend, skipped=_skipped(opened, backend, lost))
-            return
-    skipped = _skipped(opened, backend, found.lost)
-    if not found.samples and not found.steps:
-        keeper.finish("latency", backend, skipped=skipped)
+    if "energy" not in keeper.wanted(backend):
         return
-    if "latency" in wanted:
-        keep_latency(
-            keeper,
-            found.samples,
-            backend,
-            clock_cost_ns=found.clock_cost_ns,
-            granted=found.scheduling,
-            skipped=skipped,
-            notes=(load.note,) if load.note else (),
-        )
-    if "paced" in wanted:
-        keep_paced(keeper, found.steps, backend, clock_cost_ns=found.clock_cost_ns)
+    with running(_paths(opened), backend, observations[0]) as found:
+
+        def run(label: str, seconds: float) -> int:
+            alone = {label: found.runners[label]}
+            asked = replace(request, paced_seconds=seconds)
+            with scheduled(request.wanted):
+                return int(_loops(alone, observations, timing, asked)[label].wakeup_ns.size)
+
+        if found.runners:
+            keep_energy(keeper, list(found.runners), backend, run)
 
 
 def _paths(opened: Sequence[Opened]) -> dict[str, Path]:
@@ -193,6 +252,7 @@ def keep_latency(
     granted: Scheduling,
     skipped: tuple[Skipped, ...] = (),
     notes: tuple[str, ...] = (),
+    complete: bool = True,
 ) -> None:
     """Put calls back to back into the result: raw samples first, then figures and ratios."""
     seed = keeper.result.settings.request.seed
@@ -202,6 +262,7 @@ def keep_latency(
     keeper.finish(
         "latency",
         backend,
+        complete=complete,
         latency=tuple(
             summarize(label, backend, one, clock_cost_ns, seed=seed) for label, one in found.items()
         ),
@@ -224,6 +285,7 @@ def keep_paced(
     *,
     clock_cost_ns: float,
     notes: tuple[str, ...] = (),
+    complete: bool = True,
 ) -> None:
     """Put a control loop into the result: raw samples first, then figures and ratios."""
     request = keeper.result.settings.request
@@ -232,6 +294,7 @@ def keep_paced(
     keeper.finish(
         "paced",
         backend,
+        complete=complete,
         paced=tuple(
             summarize_paced(label, backend, one, hz=request.hz, clock_cost_ns=clock_cost_ns)
             for label, one in found.items()

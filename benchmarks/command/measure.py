@@ -66,10 +66,7 @@ def measure_command(
     cpus: Sequence[int] = (),
     on_step: Callable[[int, int], None] | None = None,
 ) -> CommandRun:
-    """Let the programs of all subjects measure themselves, in turns (A B, B A, A B …).
-
-    Processors differ: one serves the interrupts, another runs what else there is. So all subjects
-    of a round run on the same one, and the rounds on each in turn, unless one was asked for.
+    """Let the programs of all subjects measure themselves, in turns, from beginning to end.
 
     Args:
         labels: the subjects, the baseline first.
@@ -83,17 +80,8 @@ def measure_command(
         ConfigProblem: no subjects, or the same one twice.
         BackendUnavailable: a program fails, or answers something else than was asked.
     """
-    if not labels or len(set(labels)) < len(labels):
-        raise ConfigProblem("a measurement needs at least one subject, each of them once")
-    rotated = cpus if request.cpu is None else ()
-    turns = _Turns(labels, run, _asked(request), tuple(rotated), on_step)
-    if mode == "back_to_back":
-        found = _back_to_back(turns, request)
-        samples = {label: _samples(label, runs) for label, runs in found.items()}
-        return _together(found, request, samples=samples)
-    found = _paced(turns, request)
-    steps = {label: _steps(runs) for label, runs in found.items()}
-    return _together(found, request, steps=steps)
+    turns = Turns(labels, run, request, mode=mode, cpus=cpus, on_step=on_step)
+    return turns.until(turns.rounds)
 
 
 def failures(labels: Sequence[str], run: RunCommand) -> dict[str, BackendUnavailable]:
@@ -115,59 +103,109 @@ class _Run(NamedTuple):
     raw: RawSamples
 
 
-class _Turns(NamedTuple):
-    """What runs, and who is told of it."""
+class Turns:
+    """The programs of all subjects in turns (A B, B A, A B …), a few rounds at a time.
 
-    labels: Sequence[str]
-    run: RunCommand
-    asked: tuple[str, ...]
-    cpus: tuple[int, ...]
-    on_step: Callable[[int, int], None] | None
+    Processors differ: one serves the interrupts, another runs what else there is. So all subjects
+    of a round run on the same one, and the rounds on each in turn, unless one was asked for.
 
-    def take(self, rounds: int, mode: Mode, words: Sequence[str]) -> dict[str, list[_Run]]:
-        """Run everybody in every round, every second one from the last to the first."""
-        found: dict[str, list[_Run]] = {label: [] for label in self.labels}
-        done = 0
-        for turn in range(rounds):
-            # Two rounds on each: the order within a round changes with every single one.
-            where = ("--cpu", str(self.cpus[turn // 2 % len(self.cpus)])) if self.cpus else ()
-            for label in self.labels if turn % 2 == 0 else reversed(self.labels):
-                first = found[label][0] if found[label] else None
-                again = () if first is None else _same_again(first, mode)
-                answer = self.run(label, (*words, *self.asked, *where, *again))
-                found[label].append(_checked(label, answer, mode, first))
-                done += 1
-                if self.on_step is not None:
-                    self.on_step(done, rounds * len(self.labels))
-        return found
+    Args:
+        labels, run, request, mode, cpus, on_step: as for `measure_command`.
+
+    Attributes:
+        rounds: how many there are in all.
+
+    Raises:
+        ConfigProblem: no subjects, or the same one twice.
+    """
+
+    def __init__(
+        self,
+        labels: Sequence[str],
+        run: RunCommand,
+        request: Request,
+        *,
+        mode: Mode,
+        cpus: Sequence[int] = (),
+        on_step: Callable[[int, int], None] | None = None,
+    ) -> None:
+        if not labels or len(set(labels)) < len(labels):
+            raise ConfigProblem("a measurement needs at least one subject, each of them once")
+        self._labels, self._run, self._request, self._mode = labels, run, request, mode
+        self._cpus = tuple(cpus) if request.cpu is None else ()
+        self._on_step = on_step
+        self._found: dict[str, list[_Run]] = {label: [] for label in labels}
+        self._done = 0
+        self.rounds, self._steps, self._words = (
+            _back_to_back(request, len(labels))
+            if mode == "back_to_back"
+            else _paced(request, len(labels))
+        )
+
+    def until(self, rounds: int) -> CommandRun:
+        """Run what is missing of the first so many rounds; returns what all of them gave.
+
+        Raises:
+            BackendUnavailable: a program fails, or answers something else than was asked.
+        """
+        while self._done < min(rounds, self.rounds):
+            self._round(self._done)
+            self._done += 1
+        if self._mode == "back_to_back":
+            samples = {label: _samples(runs) for label, runs in self._found.items()}
+            return _together(self._found, self._request, samples=samples)
+        steps = {label: _steps(runs) for label, runs in self._found.items()}
+        return _together(self._found, self._request, steps=steps)
+
+    def _round(self, turn: int) -> None:
+        """Run everybody once, in every second round from the last to the first."""
+        # Two rounds on each: the order within a round changes with every single one.
+        cpus = self._cpus
+        where = ("--cpu", str(cpus[turn // 2 % len(cpus)])) if cpus else ()
+        for index, label in enumerate(self._labels if turn % 2 == 0 else reversed(self._labels), 1):
+            runs = self._found[label]
+            first = runs[0] if runs else None
+            again = () if first is None else _same_again(first, self._mode)
+            answer = self._run(label, (*self._words, *_asked(self._request), *where, *again))
+            one = _checked(label, answer, self._mode, first)
+            if self._mode == "paced" and one.raw.wakeup_ns.size != self._steps:
+                raise _other_answer(label, f"{self._steps} steps")
+            runs.append(one)
+            if self._on_step is not None:
+                count = len(self._labels)
+                self._on_step(turn * count + index, self.rounds * count)
 
 
-def _back_to_back(turns: _Turns, request: Request) -> dict[str, list[_Run]]:
-    each_s = request.seconds / len(turns.labels)
+class _Plan(NamedTuple):
+    """What all runs have in common: how many rounds, steps of a control loop, and the arguments."""
+
+    rounds: int
+    steps: int
+    words: tuple[str, ...]
+
+
+def _back_to_back(request: Request, subjects: int) -> _Plan:
+    each_s = request.seconds / subjects
     rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, int(each_s / ROUND_S)))
     seconds = max(_SHORTEST_S, each_s / rounds)
     words = (
         *("--back-to-back", "--seconds", f"{seconds:.9g}"),
         *("--keep", str(MAX_SINGLE_CALLS // rounds)),
     )
-    return turns.take(rounds, "back_to_back", words)
+    return _Plan(rounds, 0, words)
 
 
-def _paced(turns: _Turns, request: Request) -> dict[str, list[_Run]]:
-    each = request.paced_seconds * request.hz / len(turns.labels) + 1e-9
+def _paced(request: Request, subjects: int) -> _Plan:
+    each = request.paced_seconds * request.hz / subjects + 1e-9
     # As calls from Python are divided into windows: see `measure_paced`.
-    windows = 1 if len(turns.labels) == 1 else max(1, min(WINDOWS, int(each / WINDOW_STEPS)))
+    windows = 1 if subjects == 1 else max(1, min(WINDOWS, int(each / WINDOW_STEPS)))
     steps = max(1, int(each / windows))
     words = (
         *("--paced", "--hz", f"{request.hz:.17g}", "--steps", str(steps)),
         *("--seconds", f"{max(_SHORTEST_S, steps / request.hz):.9g}"),
         *("--keep", str(max(_FEWEST_KEPT, steps))),
     )
-    found = turns.take(windows, "paced", words)
-    for label, runs in found.items():
-        if any(one.raw.wakeup_ns.size != steps for one in runs):
-            raise _other_answer(label, f"{steps} steps")
-    return found
+    return _Plan(windows, steps, words)
 
 
 def _asked(request: Request) -> tuple[str, ...]:
@@ -219,7 +257,7 @@ def _checked(label: str, answer: Answer, mode: Mode, first: _Run | None) -> _Run
     return found
 
 
-def _samples(label: str, runs: Sequence[_Run]) -> Samples:
+def _samples(runs: Sequence[_Run]) -> Samples:
     first = runs[0]
     blocks, singles = _blocks(first), first.report.singles_per_block
     calls = first.raw.calls_per_block

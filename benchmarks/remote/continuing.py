@@ -10,6 +10,7 @@ from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.remote.bundles import Packed
 from dspctl.benchmarks.remote.results import Returning, finished_in
 from dspctl.benchmarks.request import Request
+from dspctl.benchmarks.steps import steps_folder
 from dspctl.errors import OutputExists, ResultProblem
 from dspctl.runtime.bundle import POLICY
 
@@ -84,12 +85,13 @@ def settle(returning: Returning, kept: BenchResult | None) -> bool:
 def saved_in(out: Path) -> str:
     """What a broken line has left, and how to go on."""
     finished = finished_in(out)
-    steps = out.with_name(f"{out.stem}.steps")
     if finished:
         return (
             f"{out} holds the {len(finished)} measurements that had finished, and the same "
             "command goes on behind them"
         )
-    if steps.exists():
+    if (steps := steps_folder(out)).exists():
         return f"what had been measured is kept in {steps}, and the same command goes on behind it"
+    if out.exists():
+        return "what had been measured is kept there, and the same command goes on behind it"
     return "nothing had been measured yet: repeat the command"

@@ -1,11 +1,9 @@
 """A benchmark on another machine, over ssh."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +23,6 @@ from dspctl.benchmarks.remote.python import Usable, check_package, find_python
 from dspctl.benchmarks.remote.results import Returning
 from dspctl.benchmarks.remote.snapshot import check_programs, snapshot
 from dspctl.benchmarks.remote.ssh_host import SshHost
-from dspctl.benchmarks.remote.steps import Steps
 from dspctl.benchmarks.remote.worker_run import work
 from dspctl.benchmarks.request import C, Request
 from dspctl.errors import (
@@ -194,8 +191,7 @@ def _measure_programs(
             f"{python.reason}, so only '{C}' can be measured there: ask for it with  --backend "
             f"{C}, or install Python with numpy and safetensors there"
         )
-    steps = Steps(task.out, _key(connection.host, task))
-    host = SshHost(connection, cache, task.bundles, targets, steps)
+    host = SshHost(connection, cache, task.bundles, targets)
     result = measure(
         task.paths,
         task.request,
@@ -210,16 +206,4 @@ def _measure_programs(
     )
     result = replace(result, notes=(*result.notes, note))
     save_result(result, task.out)
-    steps.remove()
     return result
-
-
-def _key(host: str, task: _Task) -> str:
-    observations = b"" if task.observations is None else task.observations.tobytes()
-    values = [
-        host,
-        asdict(task.request),
-        {label: one.parcel.name for label, one in task.bundles.items()},
-        hashlib.sha256(observations).hexdigest(),
-    ]
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()

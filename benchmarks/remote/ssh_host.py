@@ -16,7 +16,6 @@ from dspctl.benchmarks.remote.cache import Cache
 from dspctl.benchmarks.remote.connection import Connection, Done
 from dspctl.benchmarks.remote.description import machine_of
 from dspctl.benchmarks.remote.snapshot import snapshot
-from dspctl.benchmarks.remote.steps import Steps
 from dspctl.errors import BackendUnavailable, HostAnswer, HostStorage
 
 _REPORT_BYTES = 4 << 20
@@ -59,7 +58,6 @@ class SshHost:
         cache: the folder there.
         bundles: by label.
         targets: the native target that fits, by label; a bundle without one has no program there.
-        steps: answers that are in already.
     """
 
     def __init__(
@@ -68,11 +66,10 @@ class SshHost:
         cache: Cache,
         bundles: Mapping[str, Packed],
         targets: Mapping[str, str],
-        steps: Steps,
     ) -> None:
         self.name = connection.host
         self._connection, self._cache = connection, cache
-        self._bundles, self._targets, self._steps = bundles, targets, steps
+        self._bundles, self._targets = bundles, targets
 
     def cpus(self) -> tuple[int, ...]:
         """As many as it has; one that it refuses to a program is passed over there."""
@@ -91,7 +88,7 @@ class SshHost:
             return describe_device(Path(folder))
 
     def run_command(self, label: str, arguments: Sequence[str]) -> Answer:
-        """Run ``policy bench`` there, unless its answer is in already; a `RunCommand`.
+        """Run ``policy bench`` there; a `RunCommand`.
 
         Raises:
             BackendUnavailable: the program does not run there.
@@ -102,12 +99,7 @@ class SshHost:
         bundle = self._bundles[label]
         if label not in self._targets:
             raise BackendUnavailable(f"'{label}' has no native code for {self.name}")
-        step = self._steps.name(bundle.parcel.name, arguments)
-        answer = self._steps.get(step)
-        if answer is None:
-            answer = self._ask(label, bundle.parcel.name, arguments)
-            self._steps.keep(step, answer)
-        return answer
+        return self._ask(label, bundle.parcel.name, arguments)
 
     def _ask(self, label: str, folder: str, arguments: Sequence[str]) -> Answer:
         done = self._connection.run(

@@ -6,7 +6,7 @@ import pytest
 
 from dspctl.benchmarks import load_result, measure
 from dspctl.benchmarks.calls import executions
-from dspctl.benchmarks.calls.executions import time_in_processes
+from dspctl.benchmarks.calls.executions import Processes
 from dspctl.benchmarks.record.file import load_raw
 from dspctl.benchmarks.request import Request
 from dspctl.errors import BackendUnavailable, ConfigProblem
@@ -31,7 +31,7 @@ def request(count: int, **changes: Any) -> Request:
 
 def test_every_process_is_a_block(subjects: dict[str, Path]) -> None:
     seen: list[tuple[int, int]] = []
-    found = time_in_processes(
+    found = Processes(
         subjects,
         "numpy",
         OBSERVATIONS,
@@ -39,7 +39,7 @@ def test_every_process_is_a_block(subjects: dict[str, Path]) -> None:
         latency=True,
         paced=True,
         on_process=lambda done, total: seen.append((done, total)),
-    )
+    ).until(3)
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert list(found.samples) == list(found.steps) == ["wide", "narrow"]
     for one in found.samples.values():
@@ -64,9 +64,9 @@ def test_a_whole_benchmark_in_several_processes(subjects: dict[str, Path], tmp_p
 
 
 def test_what_does_not_run_is_skipped_with_its_reason(subjects: dict[str, Path]) -> None:
-    found = time_in_processes(
+    found = Processes(
         subjects, "native", OBSERVATIONS, request(3), latency=True, paced=False
-    )
+    ).until(3)
     assert found.samples == {}
     assert set(found.lost) == set(subjects)
     assert all("which only numpy runs" in str(why) for why in found.lost.values())
@@ -77,7 +77,7 @@ def test_a_process_that_fails_costs_its_backend_alone(
 ) -> None:
     monkeypatch.setattr(executions, "command", lambda *_: ["sh", "-c", "echo oh no >&2; exit 3"])
     with pytest.raises(BackendUnavailable, match=r"failed \(oh no\)"):
-        time_in_processes(subjects, "numpy", OBSERVATIONS, request(2), latency=True, paced=True)
+        Processes(subjects, "numpy", OBSERVATIONS, request(2), latency=True, paced=True).until(2)
     with pytest.raises(BackendUnavailable, match=r"no backend could run any subject.*oh no"):
         measure(subjects, request(2))
 

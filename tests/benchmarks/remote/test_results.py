@@ -1,22 +1,19 @@
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dspctl.benchmarks.command.answer import Answer
 from dspctl.benchmarks.keeper import Progress
 from dspctl.benchmarks.measurement import measure
-from dspctl.benchmarks.record.file import load_result, save_result
+from dspctl.benchmarks.record.file import load_result
 from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.remote.cache import Cache
 from dspctl.benchmarks.remote.connection import Connection
 from dspctl.benchmarks.remote.continuing import settle
 from dspctl.benchmarks.remote.job import Run
 from dspctl.benchmarks.remote.results import Returning, finished_in
-from dspctl.benchmarks.remote.steps import Steps
 from dspctl.benchmarks.request import Request
 from dspctl.errors import HostAnswer
 from tests.benchmarks.remote.board import HOST, Board
@@ -160,57 +157,3 @@ def test_the_better_of_two_results_of_one_run_is_gone_on_with(partial: Path) -> 
         fake = Fake(there)
         assert settle(fake, kept) is complete  # type: ignore[arg-type]
         assert fake.did == [action]
-
-
-def test_a_kept_step_answers_the_same_question_of_the_same_measurement(
-    partial: Path,
-) -> None:
-    answer, other = Answer({"n": 1}, b"\0\1"), Answer({"n": 2}, b"")
-    steps = Steps(partial, "key")
-    first, second = steps.name("p", ["--seconds", "1"]), steps.name("p", ["--seconds", "1"])
-    assert first != second
-    assert steps.name("p", ["--seconds", "2"]) not in (first, second)
-    assert steps.name("q", ["--seconds", "1"]) not in (first, second)
-    steps.keep(first, answer)
-    steps.keep(second, other)
-
-    again = Steps(partial, "key")
-    assert [again.name("p", ["--seconds", "1"]) for _ in range(2)] == [first, second]
-    kept = again.get(first), again.get(second)
-    assert [(one.report, one.samples) for one in kept if one] == [
-        ({"n": 1}, b"\0\1"),
-        ({"n": 2}, b""),
-    ]
-    assert again.get("0-x-1") is None
-
-
-def test_steps_go_with_their_measurement_their_benchmark_and_their_result(partial: Path) -> None:
-    steps = Steps(partial, "key")
-    name = steps.name("p", [])
-    steps.keep(name, Answer({}, b""))
-    result = load_result(partial)
-    save_result(replace(result, finished=(*result.finished, "numpy/paced")), partial)
-    assert steps.name("p", []) != name  # the next measurement asks anew
-    assert steps.get(name) is None
-
-    steps.keep(steps.name("p", []), Answer({}, b""))
-    assert len(list(steps.folder.glob("*.json"))) == 1
-    assert list(Steps(partial, "another").folder.glob("*.json")) == []
-
-    steps = Steps(partial, "another")
-    steps.keep(steps.name("p", []), Answer({}, b""))
-    partial.unlink()
-    assert list(Steps(partial, "another").folder.glob("*.json")) == []
-    steps.remove()
-    assert not steps.folder.exists()
-    steps.remove()
-
-
-def test_half_an_answer_is_none(partial: Path) -> None:
-    steps = Steps(partial, "key")
-    name = steps.name("p", [])
-    steps.keep(name, Answer({"a": 1}, b"x"))
-    (steps.folder / f"{name}.json").write_text(json.dumps([1]))
-    assert steps.get(name) is None
-    (steps.folder / f"{name}.json").unlink()
-    assert steps.get(name) is None

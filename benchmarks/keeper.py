@@ -6,6 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dspctl.benchmarks.comparison.ratios import ratios_of
 from dspctl.benchmarks.record.file import save_result
 from dspctl.benchmarks.record.result import BenchResult, Skipped, Stage, stage_name
 
@@ -52,6 +53,11 @@ class Keeper:
     def baseline(self) -> str:
         """Label of the first subject."""
         return self.result.subjects[0].label
+
+    @property
+    def together(self) -> int:
+        """How many ratios are to hold at once."""
+        return ratios_of(self.result.settings.request, len(self.result.subjects))
 
     def update(self, **changes: Any) -> BenchResult:
         """Replace fields, write, and return the result."""

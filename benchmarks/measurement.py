@@ -304,7 +304,13 @@ def _measure_memory(keeper: Keeper, opened: Sequence[Opened], backend: str) -> N
         backend,
         memory=tuple(found.values()),
         ratios=tuple(
-            memory_ratios(found, keeper.baseline, backend, seed=keeper.result.settings.request.seed)
+            memory_ratios(
+                found,
+                keeper.baseline,
+                backend,
+                seed=keeper.result.settings.request.seed,
+                together=keeper.together,
+            )
         ),
         skipped=tuple(lost),
     )

@@ -267,7 +267,14 @@ def keep_latency(
             summarize(label, backend, one, clock_cost_ns, seed=seed) for label, one in found.items()
         ),
         ratios=tuple(
-            latency_ratios(found, keeper.baseline, backend, clock_cost_ns=clock_cost_ns, seed=seed)
+            latency_ratios(
+                found,
+                keeper.baseline,
+                backend,
+                clock_cost_ns=clock_cost_ns,
+                seed=seed,
+                together=keeper.together,
+            )
         ),
         skipped=skipped,
         notes=(*granted.notes(), *notes),
@@ -306,6 +313,7 @@ def keep_paced(
                 backend,
                 clock_cost_ns=clock_cost_ns,
                 seed=request.seed,
+                together=keeper.together,
             )
         ),
         notes=notes,

@@ -11,6 +11,7 @@ from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.memory.process import Memory
 from dspctl.benchmarks.memory.sizes import CodeSize
 from dspctl.benchmarks.record.result import Ratio, Subject
+from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio, tells_percentile
 
 LATENCY_RATIOS = {
@@ -26,6 +27,21 @@ MEMORY_RATIOS = {
     "memory_peak": "peak_rss_bytes",
     "memory_added": "added_pss_bytes",
 }
+
+
+def ratios_of(request: Request, subjects: int) -> int:
+    """How many ratios a benchmark may give that are estimates, and so hold together or not.
+
+    Those that were asked for, whether or not a backend runs here or a percentile had samples
+    enough: chance must not decide how wide an interval is.
+    """
+    each = len(LATENCY_RATIOS)
+    each += 2 * len(PACED_RATIOS) * (request.paced_seconds > 0)
+    each += len(MEMORY_RATIOS) * request.memory
+    each += request.energy_seconds > 0
+    return max(1, each * len(request.backends) * (subjects - 1))
+
+
 PAGE_BYTES = 4096
 PIECE_BYTES = 16 * PAGE_BYTES
 """Linux maps a file around the page that was touched, 64 KiB at a time (fault_around_bytes)."""
@@ -38,6 +54,7 @@ def latency_ratios(
     *,
     clock_cost_ns: float,
     seed: int,
+    together: int = 1,
 ) -> list[Ratio]:
     """Percentiles of one interleaved run; the tail from single calls, the median as in the table.
 
@@ -48,6 +65,7 @@ def latency_ratios(
         clock_cost_ns: of one reading; a percentile of which it is more than a tenth is no figure
             to divide by, nor is one with fewer than ten samples beyond it.
         seed: of the resampling.
+        together: with how many ratios these hold at once, see `ratios_of`.
 
     Returns:
         One ratio per percentile and other subject; none if the baseline could not run.
@@ -72,6 +90,7 @@ def latency_ratios(
                         above.body if share == 0.5 else above.single_ns,
                         below.body if share == 0.5 else below.single_ns,
                         share,
+                        together=together,
                         seed=seed,
                     ),
                 )
@@ -86,6 +105,7 @@ def paced_ratios(
     *,
     clock_cost_ns: float,
     seed: int,
+    together: int = 1,
 ) -> list[Ratio]:
     """Percentiles of a control loop, window against window of the same turn.
 
@@ -95,6 +115,7 @@ def paced_ratios(
         backend: what ran them.
         clock_cost_ns: as in `latency_ratios`.
         seed: of the resampling.
+        together: with how many ratios these hold at once, see `ratios_of`.
 
     Returns:
         Ratios of the latency from the intended start (most of it is the operating system's) and of
@@ -111,7 +132,7 @@ def paced_ratios(
                 if clock_bounds(figures, clock_cost_ns) or not tells_percentile(steps, share):
                     continue
                 above, below = (one.windows(array) for one, array in zip(pair, arrays, strict=True))
-                value = percentile_ratio(above, below, share, seed=seed)
+                value = percentile_ratio(above, below, share, together=together, seed=seed)
                 quantity = f"paced_{name}_{percent}"
                 ratios.append(Ratio(quantity, backend, baseline, label, value))
     return ratios
@@ -134,7 +155,7 @@ def code_ratios(code: Sequence[CodeSize], baseline: str) -> list[Ratio]:
 
 
 def memory_ratios(
-    found: Mapping[str, Memory], baseline: str, backend: str, *, seed: int
+    found: Mapping[str, Memory], baseline: str, backend: str, *, seed: int, together: int = 1
 ) -> list[Ratio]:
     """Medians over processes, resampled by turns of all subjects, as the processes were started.
 
@@ -143,6 +164,7 @@ def memory_ratios(
         baseline: the label above the line.
         backend: what ran them.
         seed: of the resampling.
+        together: with how many ratios these hold at once, see `ratios_of`.
 
     Returns:
         Ratios of PSS, of peak RSS and of the PSS that the backend added, per other subject; none
@@ -157,7 +179,7 @@ def memory_ratios(
             )
             if not all(block[0] > 0 for block in (*above, *below)):
                 continue
-            value = percentile_ratio(above, below, 0.5, seed=seed)
+            value = percentile_ratio(above, below, 0.5, together=together, seed=seed)
             value = _no_finer_than_pages(value, found, (baseline, label), name)
             ratios.append(Ratio(quantity, backend, baseline, label, value))
     return ratios

@@ -16,12 +16,19 @@ from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.comparison.wording import ratio_words
 from dspctl.benchmarks.record.file import Raw, load_raw, load_result
 from dspctl.benchmarks.record.result import BenchResult, Subject
-from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio, tells_percentile
+from dspctl.benchmarks.stats import (
+    Interval,
+    inverse,
+    percentile,
+    percentile_ratio,
+    tells_percentile,
+)
 from dspctl.errors import NotComparable
 
 Kind = Literal["runs", "machines", "policies"]
 """The same policy again on the same machine; the same on another one; another one on the same."""
 
+_WAYS = ("latency", "paced_latency", "paced_inference")
 _SHARES = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
 _CONDITIONS = ("hz", "cpu", "fifo", "mlock", "load")
 """What of a request changes a figure, rather than how well it is known."""
@@ -153,7 +160,9 @@ def _figures(
     pairs: list[tuple[Subject, Subject]],
     seed: int,
 ) -> Iterator[Compared]:
-    for backend in (one for one in first[0].backends if one in second[0].backends):
+    backends = [one for one in first[0].backends if one in second[0].backends]
+    together = len(backends) * len(pairs) * len(_WAYS) * len(_SHARES)
+    for backend in backends:
         raws = load_raw(first[1], backend), load_raw(second[1], backend)
         for a, b in pairs:
             own = raws[0].get(a.label), raws[1].get(b.label)
@@ -167,7 +176,9 @@ def _figures(
                 )
                 if record is not None
             ]
-            yield from _quantities((a.label, b.label), backend, (own[0], own[1]), max(costs), seed)
+            yield from _quantities(
+                (a.label, b.label), backend, (own[0], own[1]), max(costs), seed, together
+            )
 
 
 def _quantities(
@@ -176,8 +187,9 @@ def _quantities(
     raws: tuple[Raw, Raw],
     clock_cost_ns: float,
     seed: int,
+    together: int,
 ) -> Iterator[Compared]:
-    for name in ("latency", "paced_latency", "paced_inference"):
+    for name in _WAYS:
         for percent, share in _SHARES.items():
             blocks = [raw.blocks(name, share) for raw in raws]
             if not all(blocks):
@@ -197,7 +209,9 @@ def _quantities(
                 quantity=f"{name}_{percent}",
                 first_ns=values[0],
                 second_ns=values[1],
-                ratio=percentile_ratio(blocks[0], blocks[1], share, paired=False, seed=seed),
+                ratio=percentile_ratio(
+                    blocks[0], blocks[1], share, paired=False, together=together, seed=seed
+                ),
             )
 
 
@@ -237,5 +251,6 @@ def _verdict(kind: Kind, figures: tuple[Compared, ...]) -> str:
         return f"With {chosen.backend}, {what} is as fast as the first within the interval."
     if ratio.estimate > 1:
         return f"With {chosen.backend}, {what} is {ratio_words(ratio)} as fast as the first."
-    inverse = Interval(1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low, ratio.confidence)
-    return f"With {chosen.backend}, {what} takes {ratio_words(inverse)} as long as the first."
+    return (
+        f"With {chosen.backend}, {what} takes {ratio_words(inverse(ratio))} as long as the first."
+    )

@@ -1,9 +1,9 @@
 """The comparison in one sentence: faster by how much, smaller by how much, as good a driver?"""
 
-from dspctl.benchmarks.comparison.wording import listed, three_digits, time_words
+from dspctl.benchmarks.comparison.wording import interval_name, listed, three_digits, time_words
 from dspctl.benchmarks.record.result import BenchResult, Ratio
 from dspctl.benchmarks.request import C
-from dspctl.benchmarks.stats import Interval
+from dspctl.benchmarks.stats import Interval, inverse
 
 
 def verdict(result: BenchResult) -> str:
@@ -44,7 +44,7 @@ def _speed(result: BenchResult, label: str) -> str:
         return f"is as fast as {chosen.baseline} {what} ({times})"
     how = "as fast as" if ratio.estimate > 1 else "as slow as"
     if ratio.estimate < 1:
-        ratio = Interval(1 / ratio.estimate, 1 / ratio.high, 1 / ratio.low, ratio.confidence)
+        ratio = inverse(ratio)
     return (
         f"is {three_digits(ratio.estimate)} times {how} {chosen.baseline} {what} "
         f"({times}; {_interval(three_digits(ratio.low), three_digits(ratio.high), ratio)})"
@@ -89,7 +89,7 @@ def _driving(result: BenchResult, label: str) -> str:
 
 
 def _interval(low: str, high: str, value: Interval) -> str:
-    return f"{value.confidence:.0%} interval {low} to {high}"
+    return f"{interval_name(value)} {low} to {high}"
 
 
 def _signed(value: float) -> str:

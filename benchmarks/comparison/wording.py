@@ -16,9 +16,14 @@ def time_words(value_ns: float) -> str:
 def ratio_words(value: Interval) -> str:
     """``14.2 times (95% interval 13.9 to 14.6)``."""
     return (
-        f"{three_digits(value.estimate)} times ({value.confidence:.0%} interval "
+        f"{three_digits(value.estimate)} times ({interval_name(value)} "
         f"{three_digits(value.low)} to {three_digits(value.high)})"
     )
+
+
+def interval_name(value: Interval) -> str:
+    """``95% interval``, or ``simultaneous 95% interval`` where it is one of several."""
+    return f"{'simultaneous ' * (value.together > 1)}{value.confidence:.0%} interval"
 
 
 def three_digits(value: float) -> str:

@@ -60,6 +60,7 @@ def measure_energy(
     meter: Meter | None = None,
     idle: Callable[[float], object] = time.sleep,
     seed: int = 0,
+    together: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
     on_window: Callable[[tuple[Window, ...]], None] | None = None,
 ) -> EnergyFound:
@@ -78,6 +79,7 @@ def measure_energy(
         meter: measures power, and stays open; None opens what this machine has, and closes it.
         idle: does nothing for so many seconds.
         seed: of resampling.
+        together: with how many ratios those of energy are to hold at once.
         on_progress: called with windows done and windows in all.
         on_window: called after every window with all of them so far.
 
@@ -102,7 +104,7 @@ def measure_energy(
                     on_window(tuple(windows))
                 if on_progress is not None:
                     on_progress(len(windows), total)
-            return _figures(chosen, windows, labels, backend, hz, seconds, seed)
+            return _figures(chosen, windows, labels, backend, hz, seconds, seed, together)
     except PowerUnavailable as error:
         lost = tuple(Skipped(label, backend, f"energy: {error}") for label in labels)
         return EnergyFound(windows=tuple(windows), skipped=lost)
@@ -159,6 +161,7 @@ def _figures(
     hz: float,
     seconds: float,
     seed: int,
+    together: int,
 ) -> EnergyFound:
     """Records, ratios and what gave none."""
     energy, ratios, skipped = [], [], []
@@ -171,7 +174,7 @@ def _figures(
             continue
         notes = [*meter.notes, *found.notes]
         if label != labels[0]:
-            ratio = _ratio(meter, windows, labels[0], label, backend, seed)
+            ratio = _ratio(meter, windows, labels[0], label, backend, seed, together)
             if isinstance(ratio, Ratio):
                 ratios.append(ratio)
             else:
@@ -202,10 +205,18 @@ def _ratio(
     label: str,
     backend: str,
     seed: int,
+    together: int,
 ) -> Ratio | str:
     """The ratio, or a sentence on why there is none."""
     try:
-        value = energy_ratio(windows, baseline, label, averaging_s=meter.averaging_s, seed=seed)
+        value = energy_ratio(
+            windows,
+            baseline,
+            label,
+            averaging_s=meter.averaging_s,
+            seed=seed,
+            together=together,
+        )
     except ConfigProblem as error:
         return f"no ratio of energy to '{baseline}': {error}"
     return Ratio(QUANTITY, backend, baseline, label, value)

@@ -28,6 +28,7 @@ def keep_energy(keeper: Keeper, labels: Sequence[str], backend: str, run: Run) -
         hz=request.hz,
         seconds=request.energy_seconds,
         seed=request.seed,
+        together=keeper.together,
         on_progress=keeper.reporter("energy", backend),
     )
     keeper.finish(

@@ -93,6 +93,7 @@ def energy_ratio(
     *,
     averaging_s: float = AVERAGING_S,
     seed: int = 0,
+    together: int = 1,
 ) -> Interval:
     """Ratio of the median energies per inference of two subjects that ran in the same rounds.
 
@@ -111,7 +112,7 @@ def energy_ratio(
     numerator, denominator = (
         [energies[i : i + 1] for i in range(len(rounds))] for energies in pair
     )
-    return percentile_ratio(numerator, denominator, 0.5, seed=seed)
+    return percentile_ratio(numerator, denominator, 0.5, together=together, seed=seed)
 
 
 def _rounds(windows: Sequence[Window], averaging_s: float) -> list[dict[str, Window]]:

@@ -23,7 +23,7 @@ from dspctl.benchmarks.record.result import BenchResult
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes, write_json
 
-SCHEMA = 3
+SCHEMA = 4
 KIND = "dspctl.bench"
 
 _SINGLE, _BATCHED = "single", "batched"

@@ -90,7 +90,7 @@ def _ratio_key(
     name = names[0] if figure.value >= 1 else names[1]
     detail = " → ".join(text or words.DASH for text in texts)
     if figure.interval:
-        detail += f"; 95% interval {figure.interval}"
+        detail += f"; simultaneous 95% interval {figure.interval}"
     return Key(figure, name + rest, detail)
 
 

@@ -27,6 +27,10 @@ _COUNTS = {
     "energy": "energy per action",
 }
 _SHARES = {"p90": 0.9, "p99": 0.99, "p99_9": 0.999}
+_BRACKETS = (
+    "in brackets: simultaneous 95% intervals, all of which hold with that confidence; "
+    "call: alone; paced: from the intended start"
+)
 _PERCENTILES = ("p50", "p99", "p99_9")
 _TIMES = {
     "back to back": "latency",
@@ -319,7 +323,7 @@ def _draw_time_ratios(result: "BenchResult", label: str) -> None:
             ("", "p50", "p99", "p99.9"),
             _grouped(rows),
         )
-        show.note("in brackets: 95% intervals; call: alone; paced: from the intended start")
+        show.note(_BRACKETS)
         show.note("empty: bounded by the clock, or fewer than ten samples beyond the percentile")
 
 
@@ -397,7 +401,7 @@ def draw_comparison(found: "RunComparison", first: Path, second: Path) -> None:
             for one in found.figures
         ),
     )
-    show.note("in brackets: 95% intervals; call: alone; paced: from the intended start")
+    show.note(_BRACKETS)
     for note in found.notes:
         show.note(f"note: {note}")
     show.stdout().print(found.verdict, markup=False, style="bold", soft_wrap=False)

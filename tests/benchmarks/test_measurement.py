@@ -406,8 +406,8 @@ def test_random_observations_follow_bounds_and_statistics() -> None:
         ("{", "is not a JSON file"),
         ("[]", "is not a benchmark result"),
         ('{"kind": "dspctl.bench", "schema": 99}', "schema 99"),
-        ('{"kind": "dspctl.bench", "schema": 1}', "schema 1, this dspctl reads 3: run the"),
-        ('{"kind": "dspctl.bench", "schema": 3}', "is malformed"),
+        ('{"kind": "dspctl.bench", "schema": 1}', "schema 1, this dspctl reads 4: run the"),
+        ('{"kind": "dspctl.bench", "schema": 4}', "is malformed"),
     ],
 )
 def test_unreadable_results(tmp_path: Path, text: str | None, message: str) -> None:

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dspctl.benchmarks.stats import (
+    Interval,
     bootstrap_mean,
+    inverse,
     mean_ratio,
     percentile,
     percentile_interval,
@@ -209,3 +211,49 @@ def test_a_percentile_needs_samples_beyond_it() -> None:
     assert not tells_percentile(999, 0.99)
     assert tells_percentile(10_000, 0.999)
     assert tells_percentile(20, 0.5)
+
+
+def test_of_many_ratios_all_hold_at_once() -> None:
+    rng = np.random.default_rng(7)
+    trials, many = 80, 40
+    all_hold = dict.fromkeys((1, many), 0)
+    for trial in range(trials):
+        pairs = [
+            [
+                [level * one * (1 + 0.02 * rng.standard_normal()) for level in (1.0,) * 10]
+                for one in (20.0, 10.0)
+            ]
+            for _ in range(many)
+        ]
+        for together in all_hold:
+            found = [
+                percentile_ratio(
+                    *([np.array([value]) for value in one] for one in pair),
+                    0.5,
+                    together=together,
+                    resamples=200,
+                    seed=trial,
+                )
+                for pair in pairs
+            ]
+            all_hold[together] += all(one.low <= 2 <= one.high for one in found)
+            assert {(one.confidence, one.together) for one in found} == {(0.95, together)}
+    assert all_hold[many] / trials >= 0.93
+    assert all_hold[1] / trials < 0.5
+
+
+def test_one_of_many_ratios_is_as_wide_as_student_says() -> None:
+    rng = np.random.default_rng(8)
+    above = [np.array([200 * np.exp(0.01 * rng.standard_normal())]) for _ in range(10)]
+    below = [np.array([100.0]) for _ in range(10)]
+    found = percentile_ratio(above, below, 0.5, together=78, resamples=20_000)
+    logs = np.log([one[0] / 100 for one in above])
+    # The median of ten normal values varies sqrt(pi / 2) times as much as their mean; Student's
+    # quantile at 1 - 0.05 / 156 with 9 degrees of freedom is 5.105, from a table.
+    wide = 5.105 * np.sqrt(np.pi / 2) * logs.std(ddof=1) / np.sqrt(10)
+    assert np.log(found.high / found.estimate) == pytest.approx(wide, rel=0.4)
+    assert found.high / found.estimate == pytest.approx(found.estimate / found.low, rel=0.02)
+
+
+def test_the_inverse_of_a_ratio() -> None:
+    assert inverse(Interval(4.0, 2.0, 5.0, 0.9, 7)) == Interval(0.25, 0.2, 0.5, 0.9, 7)

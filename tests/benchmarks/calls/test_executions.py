@@ -1,12 +1,16 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from dspctl.benchmarks import load_result, measure
 from dspctl.benchmarks.calls import executions
+from dspctl.benchmarks.calls._execution import Job
 from dspctl.benchmarks.calls.executions import Processes
+from dspctl.benchmarks.command.answer import Answer
 from dspctl.benchmarks.record.file import load_raw
 from dspctl.benchmarks.request import Request
 from dspctl.errors import BackendUnavailable, ConfigProblem
@@ -61,6 +65,69 @@ def test_a_whole_benchmark_in_several_processes(subjects: dict[str, Path], tmp_p
     ratio = result.ratio_of("latency_p50", "narrow", "numpy")
     assert ratio is not None
     assert ratio.value.low <= ratio.value.estimate <= ratio.value.high
+
+
+def test_backends_take_turns_over_the_whole_benchmark(
+    subjects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[str] = []
+    run = executions._run
+
+    def noted(job: Job, observations: NDArray[np.float32]) -> Answer:
+        timed.append(job.backend)
+        return run(job, observations)
+
+    monkeypatch.setattr(executions, "_run", noted)
+    asked = replace(request(3), backends=("numpy", "torch"))
+    result = measure(subjects, asked, out=tmp_path / "bench.json")
+    assert timed == ["numpy", "torch"] * 3
+    assert result.finished == ("numpy/latency", "numpy/paced", "torch/latency", "torch/paced")
+    assert list(tmp_path.glob("*.steps")) == []
+
+
+def test_a_benchmark_that_is_stopped_repeats_no_process(
+    subjects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[int] = []
+    run = executions._run
+
+    def stopped(job: Job, observations: NDArray[np.float32]) -> Answer:
+        if len(timed) == 3:
+            raise KeyboardInterrupt
+        timed.append(len(timed))
+        return run(job, observations)
+
+    out = tmp_path / "bench.json"
+    monkeypatch.setattr(executions, "_run", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        measure(subjects, request(4), out=out)
+    # What two processes gave is in the file already, though nothing has finished.
+    left = load_result(out)
+    assert (left.status, left.finished, left.backends) == ("partial", (), ("numpy",))
+    kept = load_raw(out, "numpy")["wide"]
+    assert len(kept.single_ns) == 2
+    assert left.ratio_of("latency_p50", "narrow", "numpy") is not None
+
+    def counted(job: Job, observations: NDArray[np.float32]) -> Answer:
+        timed.append(len(timed))
+        return run(job, observations)
+
+    monkeypatch.setattr(executions, "_run", counted)
+    whole = measure(subjects, request(4), out=out)
+    assert len(timed) == 4  # the three before were not repeated
+    assert whole.status == "complete"
+    assert len(whole.latency) == len(whole.paced) == 2  # figures of a part were replaced
+    again = load_raw(out, "numpy")["wide"]
+    assert len(again.single_ns) == 4
+    for before, after in zip(kept.single_ns, again.single_ns, strict=False):
+        assert np.array_equal(before, after)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "bench.json",
+        "bench-numpy.npz",
+        "bench-numpy-paced.npz",
+        "wide.safetensors",
+        "narrow.safetensors",
+    }
 
 
 def test_what_does_not_run_is_skipped_with_its_reason(subjects: dict[str, Path]) -> None:

@@ -4,8 +4,9 @@ import pytest
 from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
 from dspctl.benchmarks.calls.timer import WarmUp
-from dspctl.benchmarks.comparison.ratios import code_ratios, latency_ratios, paced_ratios
+from dspctl.benchmarks.comparison.ratios import code_ratios, latency_ratios, paced_ratios, ratios_of
 from dspctl.benchmarks.memory.sizes import CodeSize
+from dspctl.benchmarks.request import Request
 
 WARM = WarmUp(1, 1.0, settled=True)
 
@@ -82,3 +83,13 @@ def test_compiled_code_is_compared_target_by_target() -> None:
         ("stack_bytes", "x86-64-v3"): 3.0,
         ("flash_bytes", "cortex-m4"): 30.0,  # its stack is not known for both
     }
+
+
+def test_how_many_ratios_hold_at_once() -> None:
+    # Per backend and other subject: p50, p90, p99, p99.9; three of the loop in two ways; PSS, peak
+    # and added memory; energy.
+    both = ("c", "numpy")
+    assert ratios_of(Request(both), 2) == 2 * (4 + 6 + 3)
+    assert ratios_of(Request(both, energy_seconds=60), 3) == 2 * 2 * (4 + 6 + 3 + 1)
+    assert ratios_of(Request(both, paced_seconds=0, memory=False), 2) == 2 * 4
+    assert ratios_of(Request(both), 1) == 1  # no baseline, no ratio

@@ -71,7 +71,10 @@ def test_runs_that_do_not_differ(tmp_path: Path) -> None:
     second = write(tmp_path / "b.json", (20_000.0, 8_000.0), 9)
     assert "as fast as the first within the interval" in compare_runs(first, second).verdict
     slower = write(tmp_path / "c.json", (40_000.0, 24_000.0), 9)
-    assert "the second run takes 2.99 times (95% interval" in compare_runs(first, slower).verdict
+    assert (
+        "the second run takes 2.99 times (simultaneous 95% interval"
+        in compare_runs(first, slower).verdict
+    )
 
 
 def other_cpu(made: BenchResult) -> BenchResult:
@@ -88,7 +91,7 @@ def test_the_same_policies_on_two_machines(tmp_path: Path) -> None:
     second = write(tmp_path / "b.json", (40_000.0, 16_000.0), 9, other_cpu)
     found = compare_runs(first, second)
     assert found.kind == "machines"
-    assert "the second machine takes 1.99 times (95% interval" in found.verdict
+    assert "the second machine takes 1.99 times (simultaneous 95% interval" in found.verdict
 
 
 def test_other_policies_on_the_same_machine(tmp_path: Path) -> None:

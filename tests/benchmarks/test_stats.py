@@ -228,13 +228,14 @@ def test_of_many_ratios_all_hold_at_once() -> None:
         for together in all_hold:
             found = [
                 percentile_ratio(
-                    *([np.array([value]) for value in one] for one in pair),
+                    [np.array([value]) for value in above],
+                    [np.array([value]) for value in below],
                     0.5,
                     together=together,
                     resamples=200,
                     seed=trial,
                 )
-                for pair in pairs
+                for above, below in pairs
             ]
             all_hold[together] += all(one.low <= 2 <= one.high for one in found)
             assert {(one.confidence, one.together) for one in found} == {(0.95, together)}

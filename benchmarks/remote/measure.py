@@ -1,6 +1,7 @@
 """A benchmark on another machine, over ssh."""
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -33,6 +34,7 @@ from dspctl.errors import (
 )
 
 PYTHON = "python3"
+_FETCH_EVERY_S = 60.0
 _COMPILED = (C, "native")
 
 
@@ -153,14 +155,21 @@ def _measure_there(
     if settle(returning, kept):
         returning.discard()
         return load_result(task.out)
-    stage: list[tuple[str, str]] = []
+    seen: set[tuple[str, str]] = set()
+    last: tuple[str, str] | None = None
+    fetched_at = time.monotonic()
 
     def report(progress: Progress) -> None:
-        # The first line of a measurement comes after the one before it was written.
+        # The first line of a measurement comes after the one before it was written. Backends take
+        # turns, and what is copied while one is timed disturbs it: no more often than needed.
+        nonlocal last, fetched_at
         now = (progress.stage, progress.backend)
-        if stage != [now]:
+        waited = time.monotonic() - fetched_at > _FETCH_EVERY_S
+        if now not in seen or (now != last and waited):
             returning.fetch()
-        stage[:] = [now]
+            fetched_at = time.monotonic()
+        seen.add(now)
+        last = now
         task.report(progress)
 
     try:

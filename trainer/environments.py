@@ -20,6 +20,8 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover - exercised in an environment without it
     raise MissingExtra("gymnasium", "train", "training and evaluation") from error
 
+from dspctl.trainer.older import OLDER, OlderEnvironment, is_older
+
 
 @dataclass(frozen=True, eq=False)
 class Task:
@@ -68,7 +70,17 @@ def describe(environment: str) -> Task:
 
 
 def make(environment: str, **options: Any) -> "gymnasium.Env[Any, Any]":
-    """``gymnasium.make`` with dspctl's errors; raises as `describe`."""
+    """``gymnasium.make`` with dspctl's errors; raises as `describe`.
+
+    A version that gymnasium no longer has comes from EnvPool, where that is installed.
+    """
+    if OLDER.fullmatch(environment):
+        if is_older(environment):
+            return OlderEnvironment(environment)
+        raise EnvironmentProblem(
+            f"gymnasium no longer has {environment}, and EnvPool, which has it, is not installed: "
+            "run  pip install 'dspctl[envpool]', or take the newest version of this environment"
+        )
     try:
         return gymnasium.make(environment, **options)
     except gymnasium.error.DependencyNotInstalled as error:

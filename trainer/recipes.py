@@ -49,6 +49,13 @@ RECIPES: dict[str, dict[str, Any]] = {
     "Walker2d-v5": {**_CONTINUOUS, "steps": 2_000_000},
 }
 
+# Versions that older papers report learn with the same settings.
+_SAME_AS = {
+    "LunarLander-v2": "LunarLander-v3",
+    "LunarLanderContinuous-v2": "LunarLanderContinuous-v3",
+    **{f"{name}-v{n}": f"{name}-v5" for name in ("Hopper", "Walker2d") for n in (2, 3, 4)},
+}
+
 # A student knows the task from its teacher, and needs less exploration.
 _STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_log_std": -1.0}
 _STEPS = {"dsp-kd": 0.55}
@@ -96,8 +103,9 @@ def recipe(environment: str, **overrides: Any) -> TrainConfig:
     method = given.get("method", TrainConfig.method)
     method_named(method)
     task = describe(environment)
-    base = RECIPES.get(environment, _DISCRETE if task.discrete else _CONTINUOUS)
+    known = _SAME_AS.get(environment, environment)
+    base = RECIPES.get(known, _DISCRETE if task.discrete else _CONTINUOUS)
     base = {**base, "steps": round(_STEPS.get(method, 1.0) * base["steps"])}
-    special = _TASK_SETTINGS.get((environment, method), {})
+    special = _TASK_SETTINGS.get((known, method), {})
     settings = {**base, **_METHOD_SETTINGS.get(method, {}), **special, **given}
     return TrainConfig.from_json({"environment": environment, **settings})

@@ -6,9 +6,6 @@ the first observation of the next episode. That step is no transition and is mas
 """
 
 import importlib.util
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,6 +13,7 @@ from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem, MissingExtra
 from dspctl.trainer.environments import Task, make
+from dspctl.trainer.older import envpool_has, quiet
 
 
 class Step(NamedTuple):
@@ -58,7 +56,7 @@ class EnvPoolVector:
     backend = "envpool"
 
     def __init__(self, task: Task, count: int, seed: int, threads: int) -> None:
-        with _quiet():
+        with quiet():
             import envpool
 
             self._env = envpool.make_gymnasium(
@@ -139,22 +137,3 @@ def make_vector(
             f"EnvPool does not have {task.environment}: pass --vector-backend gymnasium or auto"
         )
     return EnvPoolVector(task, count, seed, threads)
-
-
-def envpool_has(environment: str) -> bool:
-    """True where EnvPool is installed and registers *environment*."""
-    if importlib.util.find_spec("envpool") is None:
-        return False
-    with _quiet():
-        import envpool
-
-        return environment in envpool.list_all_envs()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """EnvPool builds its own spaces in float64, and gymnasium warns about rounding them; the
-    spaces that count are gymnasium's own."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield

@@ -11,8 +11,9 @@ from dspctl.trainer.environments import describe
 from dspctl.trainer.heads import Categorical
 from dspctl.trainer.metrics import EpisodeStatistics
 from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.older import envpool_has
 from dspctl.trainer.rollout import Collector, Rollout
-from dspctl.trainer.vector import envpool_has, make_vector
+from dspctl.trainer.vector import make_vector
 from tests.trainer.registered import registered
 
 

@@ -98,6 +98,7 @@ def run(job: Job) -> dict[str, Any]:
         "lost": {label: str(error) for label, error in opened.lost.items()},
         "clock_cost_ns": clock.cost_ns,
         "scheduling": asdict(granted),
+        "device_memory": opened.device_memory,
         "warm_up": warm,
         "calls_per_sample": per_sample,
         "period_ns": period_ns,

@@ -45,6 +45,7 @@ class Executions:
         lost: label → why it does not run on this backend.
         clock_cost_ns: of one reading, the median over processes.
         scheduling: the answers to the first process.
+        device_memory: label → bytes on an accelerator, of runners that say.
     """
 
     samples: Mapping[str, Samples]
@@ -52,6 +53,7 @@ class Executions:
     lost: Mapping[str, BackendUnavailable]
     clock_cost_ns: float
     scheduling: Scheduling
+    device_memory: Mapping[str, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,6 +203,7 @@ def _together(found: list[_One], *, latency: bool, paced: bool) -> Executions:
         lost=lost,
         clock_cost_ns=float(np.median([one.report["clock_cost_ns"] for one in found])),
         scheduling=decode(Scheduling, first.report["scheduling"], "scheduling"),
+        device_memory=first.report["device_memory"],
     )
 
 

@@ -25,6 +25,15 @@ class Running:
     runners: Mapping[str, Runner]
     lost: Mapping[str, DspctlError]
 
+    @property
+    def device_memory(self) -> dict[str, int]:
+        """Label → bytes that a runner needs on an accelerator, of those that say."""
+        found = {
+            label: getattr(runner, "device_memory_bytes", None)
+            for label, runner in self.runners.items()
+        }
+        return {label: size for label, size in found.items() if size is not None}
+
 
 @contextmanager
 def running(

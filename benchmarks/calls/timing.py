@@ -18,6 +18,7 @@ from dspctl.benchmarks.calls.timer import Clock
 from dspctl.benchmarks.comparison.ratios import latency_ratios, paced_ratios
 from dspctl.benchmarks.energy.stage import keep_energy
 from dspctl.benchmarks.keeper import Keeper
+from dspctl.benchmarks.memory.sizes import plan_sizes
 from dspctl.benchmarks.record.file import save_paced_samples, save_samples
 from dspctl.benchmarks.record.result import Skipped
 from dspctl.benchmarks.request import Request
@@ -128,6 +129,7 @@ class PythonTiming:
                 complete=complete,
             )
         if complete:
+            keep_plans(self._keeper, self._opened, found.device_memory)
             self._steps.drop(backend)
 
     def _lose(self, lost: Mapping[str, Exception]) -> None:
@@ -172,6 +174,27 @@ class PythonTiming:
                         on_window=keeper.reporter("paced", backend),
                     )
                     keep_paced(keeper, steps, backend, clock_cost_ns=timing.clock.cost_ns)
+            keep_plans(keeper, self._opened, found.device_memory)
+
+
+def keep_plans(keeper: Keeper, opened: Sequence[Opened], device_memory: Mapping[str, int]) -> None:
+    """Put what plans need on the GPU into the result.
+
+    Args:
+        keeper: gets it.
+        opened: the subjects.
+        device_memory: label → bytes, of the subjects whose plan ran.
+    """
+    if not device_memory:
+        return
+    plans = {one.subject.label: one.path for one in opened if one.subject.label in device_memory}
+    others = tuple(one for one in keeper.result.plans if one.label not in plans)
+    found = (
+        plan
+        for label, path in plans.items()
+        for plan in plan_sizes(path, label, device_memory[label])
+    )
+    keeper.update(plans=(*others, *found))
 
 
 def worth_showing(done: int) -> bool:

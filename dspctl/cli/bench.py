@@ -87,6 +87,12 @@ def bench(
             min=1, metavar="N", help="Processes in turn that time calls of a Python backend."
         ),
     ] = 10,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Of observations drawn, of resampling, and of the episodes."
+        ),
+    ] = 0,
     host: Annotated[
         str | None,
         typer.Option(metavar="USER@BOARD", help="Measure bundles there, over ssh."),
@@ -155,6 +161,7 @@ def bench(
         energy_seconds=energy_seconds,
         episodes=0 if sweep_width is not None else episodes,
         executions=executions,
+        seed=seed,
     )
     named = labels([subject] if against is None else [against, subject])
     with ExitStack() as stack:

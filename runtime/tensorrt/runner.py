@@ -51,6 +51,9 @@ class TrtRunner(BaseRunner):
         trt: stands in for the TensorRT module, in tests.
         cuda: stands in for the GPU, in tests.
 
+    Attributes:
+        device_memory_bytes: what the plan needs on the GPU to run, its own weights apart.
+
     Raises:
         MissingExtra: TensorRT or cuda-python is not installed.
         DeviceError: there is no usable GPU, or it refused a call.
@@ -88,6 +91,7 @@ class TrtRunner(BaseRunner):
             self.max_batch = int(engine.get_tensor_profile_shape(INPUT, 0)[2][0])
             self._stream = self._cuda.stream()
             scratch = allocate_scratch(engine, self._cuda)
+            self.device_memory_bytes = scratch[1]
             self._gpu: Gpu | None = Gpu(trt, engine, self._cuda, self._stream, scratch)
             self._one: Lane | None = Lane(self._gpu, 1)
             self._many: Lane | None = None

@@ -94,6 +94,7 @@ def test_it_computes_what_the_reference_does(open_fake: Open, version: str, rule
     parity = measure_parity(runner, golden_from_policy(policy, observations))
     assert parity.passed, parity
     assert parity.backend == "tensorrt"
+    assert runner.device_memory_bytes == 512  # what the fake engine asks for
     assert runner(observations[0]).dtype == (np.int64 if rule == "argmax" else np.float32)
 
 

@@ -1,14 +1,23 @@
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from dspctl.benchmarks import measure
+from dspctl.benchmarks.calls import executions as processes
+from dspctl.benchmarks.calls import running
+from dspctl.benchmarks.calls._execution import Job
+from dspctl.benchmarks.command.answer import Answer
 from dspctl.benchmarks.memory.sizes import CodeSize, PlanSize, code_sizes, plan_sizes
+from dspctl.benchmarks.request import Request
 from dspctl.errors import BundleFormat, EngineMismatch
-from dspctl.runtime import save_policy
-from dspctl.runtime.bundle import ONNX
+from dspctl.runtime import NumpyRunner, save_policy
+from dspctl.runtime.bundle import ONNX, open_bundle
 from dspctl.runtime.bundle.manifest import Build
 from dspctl.runtime.tensorrt.stamp import (
     PLAN,
@@ -139,3 +148,37 @@ def test_a_plan_that_is_not_this_bundles_is_refused(
 def test_a_policy_file_has_neither(tmp_path: Path) -> None:
     path = save_policy(network((4, 8, 2)), tmp_path / "policy.safetensors")
     assert (code_sizes(path, "DSP"), plan_sizes(path, "DSP")) == ((), ())
+
+
+@pytest.mark.parametrize("executions", [1, 2])
+def test_what_a_plan_needs_on_the_gpu_is_in_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executions: int
+) -> None:
+    """With NumPy in place of a GPU, saying what a plan's runner would."""
+
+    class Planned(NumpyRunner):
+        device_memory_bytes = 4096
+
+    def run_elsewhere(job: Job, observations: NDArray[np.float32]) -> Answer:
+        found = run(replace(job, backend="numpy"), observations)
+        found.report["device_memory"] = {"DSP": 4096}
+        return found
+
+    plan = b"inside" * 100
+    files = {f"tensorrt-rtx/{PLAN}": plan, f"tensorrt-rtx/{STAMP}": stamp(plan, "rtx")}
+    bundle = bundle_of(tmp_path / "bundle", network((4, 8, 2)), {ONNX: GRAPH, **files})
+    run = processes._run
+    monkeypatch.setattr(processes, "_run", run_elsewhere)
+    monkeypatch.setattr(running, "open_runner", lambda path, _: Planned(open_bundle(path).policy))
+    result = measure(
+        {"DSP": bundle},
+        Request(
+            ("tensorrt",),
+            seconds=0.1,
+            paced_seconds=0.1,
+            memory=False,
+            episodes=0,
+            executions=executions,
+        ),
+    )
+    assert result.plans == (PlanSize("DSP", "rtx", "fp32", 600, 4096),)

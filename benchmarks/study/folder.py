@@ -104,13 +104,15 @@ class StudyFolder:
             write_bytes(self.cell(key) / RECORD, record)
 
     def take_over(self, key: str, finished: Finished, run: Path | None) -> None:
-        """Keep a finished cell of another study: a copy of its run, if there is one, then its
-        record.
+        """Keep a finished cell of another study: a copy of its run, if there is one, and a record.
+
+        A record that is here already is the same one, and stays.
         """
         if run is not None:
             self.receive(key, dict(run_files(run)), None)
-        write_json(self.cell(key) / RECORD, finished.to_json())
-        self.finished[key] = finished
+        if key not in self.finished:
+            write_json(self.cell(key) / RECORD, finished.to_json())
+            self.finished[key] = finished
 
     def write_results(self) -> StudyResults:
         """Make ``results.json`` and ``results.sqlite`` from the finished cells."""

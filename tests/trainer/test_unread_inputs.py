@@ -64,7 +64,7 @@ def test_the_start_is_the_function_that_the_policy_is(
     teacher = replace(balancing_policy(), normalizer=own)
     state = begun(teacher, start, tmp_path)
     raw = RNG.normal(size=(50, 4)).astype(np.float32) / 4
-    seen = raw if own is None else own.apply(raw).astype(np.float32)
+    seen = (raw if own is None else np.asarray(own.apply(raw))).astype(np.float32)
     ours, theirs = state.actor.network.forward(seen), np.asarray(start.outputs(raw))
     assert np.allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 

@@ -1,7 +1,7 @@
 """Cells of other studies: what is taken over, what is trained all the same, what is refused."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from dspctl.benchmarks.study import reuse
 from dspctl.benchmarks.study.cell import RECORD, RUN, Finished
 from dspctl.benchmarks.study.driver import run_study
+from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.engines.local import LocalEngine
 from dspctl.benchmarks.study.folder import StudyFolder, open_folder
 from dspctl.benchmarks.study.plan import Cell, plan
@@ -26,14 +27,21 @@ WHOLE = "whole"
 
 
 class WithRuns(Recorded):
-    """Finishes cells, and leaves something for a run."""
+    """Finishes cells, and leaves something for a run; a teacher has to have one."""
 
     def start(self, cell: Cell) -> None:
+        assert not cell.teacher or (self.folder.run(cell.teacher) / WHOLE).is_file()
         super().start(cell)
-        run = self.folder.run(cell.key)
-        (run / "tensorboard").mkdir(parents=True, exist_ok=True)
-        (run / "tensorboard" / "events").write_text("large")
-        (run / WHOLE).write_text(cell.key)
+
+    def wait(self, timeout_s: float) -> Sequence[Event]:
+        events = super().wait(timeout_s)
+        for event in events:
+            if event.kind == "finished":
+                run = self.folder.run(event.key)
+                (run / "tensorboard").mkdir(parents=True, exist_ok=True)
+                (run / "tensorboard" / "events").write_text("large")
+                (run / WHOLE).write_text(event.key)
+        return events
 
 
 class Calls:
@@ -178,6 +186,20 @@ def test_what_a_study_has_is_never_replaced(study: Calls, tmp_path: Path) -> Non
     assert len(study.reused) == 1
     after = files(two / "cells")
     assert {name: after[name] for name in before} == before
+
+
+def test_a_run_that_is_not_that_of_the_record_is_not_put_beside_it(
+    study: Calls, tmp_path: Path
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    study(small(methods=["ppo"], seeds=[0]), one)
+    study(small(methods=["ppo"], seeds=[0]), two, one / "results.json")
+    (cell,) = plan(small(methods=["ppo"], seeds=[0]))
+    other = Finished(result_of(cell, seconds=9.0), {"cpu": "mine"})
+    write_json(two / "cells" / cell.key / RECORD, other.to_json())
+    started = study(small(methods=["ppo", "dsp-kd"], seeds=[0]), two, one)
+    assert methods_of(started) == ["dsp-kd-s0.5-l0.0001", "ppo"]
+    assert study.reused == ()
 
 
 def test_a_source_with_the_run_is_preferred(study: Calls, tmp_path: Path) -> None:

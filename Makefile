@@ -61,7 +61,7 @@ returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (
 	@$(BIN)/python -m dspctl.benchmarks.study.recipes
 
 study-tables: $(VENV)/.use  ## tables and pictures of docs/study.md from the stored results
-	@$(BIN)/python -m dspctl.benchmarks.study.figures $(wildcard benchmarks/results/study/*.json) $(ARGS)
+	@$(BIN)/python -m dspctl.benchmarks.study.figures $(sort $(wildcard benchmarks/results/study/*.json)) $(ARGS)
 
 clean:  ## remove the virtual environment and caches
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

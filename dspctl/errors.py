@@ -131,6 +131,10 @@ class OtherStudy(StudyProblem):
     """The folder holds results of another study; the message names what differs."""
 
 
+class NoStudy(StudyProblem):
+    """What cells were to be taken over from is neither a study's folder nor a results file."""
+
+
 # --- runs ---------------------------------------------------------------------------------
 
 

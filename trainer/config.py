@@ -116,7 +116,8 @@ class TrainConfig:
     ] = ""
     start: Annotated[
         str,
-        "Policy file whose weights a student starts from; empty takes the teacher's, if any fit.",
+        "Policy file whose weights a student starts from, and whose inputs alone one of kd reads; "
+        "empty takes the teacher's weights, if any fit.",
     ] = ""
     distillation: Annotated[float, "Weight of the distance from the teacher, at first."] = 0.5
     imitation_end: Annotated[

@@ -13,12 +13,14 @@ from typing import Any
 
 from dspctl.benchmarks._process import end_with_parent
 from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.shrink.inputs import without_inputs
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.benchmarks.shrink.record import Network, Point
 from dspctl.runtime import Policy
 from dspctl.runtime.files import write_json
 
-JOB, POINT, POLICY = "job.json", "point.json", "policy.safetensors"
+JOB, POINT, POLICY, RUN = "job.json", "point.json", "policy.safetensors", "run"
+START = "start.safetensors"
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class Job:
         environment: gymnasium id.
         teacher: run folder or policy file.
         candidate: the network.
-        start: policy file of which a pruned candidate removes units, else empty.
+        start: policy file of which a pruned candidate removes units, and of which a narrowed one
+            leaves out inputs; else empty.
         hidden: the teacher's hidden layers, of which sparsity is a share.
         steps: environment steps; 0 takes the recipe's.
         episodes: of the trial.
@@ -47,22 +50,26 @@ class Job:
 def run(folder: Path, job: Job) -> Point:
     """Train, compact, try; raises as `train` and `compact`."""
     from dspctl.compactor import compact
-    from dspctl.runtime import save_policy
+    from dspctl.runtime import load_policy, save_policy
     from dspctl.trainer import load_run, recipe, train
     from dspctl.trainer.environments import describe
     from dspctl.trainer.selection import play_once
 
     candidate = job.candidate
-    pruned: dict[str, Any] = {}
+    begun: dict[str, Any] = {}
+    if candidate.start == "narrowed":
+        # What it starts from lacks the inputs, and training holds them at nothing then.
+        start = without_inputs(load_policy(Path(job.start)), candidate.without)
+        begun = {"start": str(save_policy(start, folder / START, force=True).resolve())}
     if candidate.start == "pruned":
-        pruned = {
+        begun = {
             "method": "dsp-kd",
             "start": job.start,
             "sparsity": 1 - candidate.size / sum(job.hidden),
         }
     config = recipe(
         job.environment,
-        **{"method": "kd", **pruned},
+        **{"method": "kd", **begun},
         teacher=job.teacher,
         hidden=job.hidden,
         actor_hidden=candidate.hidden,
@@ -71,7 +78,7 @@ def run(folder: Path, job: Job) -> Point:
         steps=job.steps or None,
         threads=1,
     )
-    path = folder / "run"
+    path = folder / RUN
     result = train(config, path, resume=(path / "run.json").is_file())
     trained = load_run(path)
     policy = compact(trained.policy(), observations=trained.observations()).policy

@@ -3,14 +3,17 @@
 Sizes (hidden units in all) are tried from large to small in large steps, then the gap between the
 smallest that passed and the largest that failed is halved until it is closed. A size has failed
 when several different attempts at it have: another start, another division over layers, another
-seed. That fewer units are harder is assumed; nothing else is.
+seed. That fewer units are harder is assumed.
+
+Then, with the units found, the network is asked to read fewer features: each attempt leaves out one
+more than the best so far. That leaving out more is harder is assumed too; nothing else is.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Start = Literal["fresh", "pruned"]
+Start = Literal["fresh", "pruned", "narrowed"]
 _STEP = 0.6
 """From one size to the next while nothing has failed."""
 
@@ -25,8 +28,10 @@ class Candidate:
             decides on the layers.
         activation: of the hidden layers.
         start: ``fresh`` learns from the teacher from the beginning; ``pruned`` is the smallest
-            network that has passed, of which units are removed.
+            network that has passed, of which units are removed; ``narrowed`` the best one, which
+            goes on without some of the features that it reads.
         seed: of its training.
+        without: features of the observation that a narrowed one does not read, ascending.
     """
 
     size: int
@@ -34,12 +39,15 @@ class Candidate:
     activation: str
     start: Start
     seed: int
+    without: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
         """Of its run's folder."""
         layers = "-".join(map(str, self.hidden)) or "linear"
         start = f"{layers}-pruned-to-{self.size}" if self.start == "pruned" else layers
+        if self.without:
+            start = f"{layers}-without-{'-'.join(map(str, self.without))}"
         return f"{self.size:03d}-{start}-{self.activation}-seed{self.seed}"
 
 
@@ -72,6 +80,32 @@ def attempts(size: int, smallest: tuple[int, ...] | None, activation: str) -> li
     if smallest is not None and size >= len(smallest):
         pruned = [Candidate(size, smallest, activation, "pruned", 0)]
     return [*fresh[:1], *pruned, *fresh[1:], *again]
+
+
+def narrower(
+    best: Candidate,
+    units: tuple[int, ...],
+    ranked: Sequence[int],
+    unread: Collection[int],
+    failed: Collection[frozenset[int]],
+) -> list[Candidate]:
+    """Attempts at the best network with one feature less, in the order in which to try them.
+
+    Args:
+        best: the candidate that it came from.
+        units: its hidden units per layer.
+        ranked: features that it reads, the least important first.
+        unread: those that it does not read.
+        failed: features without which a network of as many units or more has failed.
+    """
+    if len(ranked) < 2:  # a policy reads something
+        return []
+    left = [frozenset({*unread, feature}) for feature in ranked]
+    return [
+        Candidate(sum(units), units, best.activation, "narrowed", 0, tuple(sorted(features)))
+        for features in left
+        if not any(one < features for one in failed)
+    ]
 
 
 @dataclass(frozen=True)

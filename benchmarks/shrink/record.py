@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.shrink.check import Kept, share_kept
@@ -176,7 +177,7 @@ def load_shrink(folder: Path) -> ShrinkResult:
             f"{path} is not of search schema {SCHEMA}: search again in another folder"
         )
     try:
-        return decode_record(ShrinkResult, values, "search")
+        return decode_record(ShrinkResult, _with_all_fields(values), "search")
     except (TypeError, ValueError) as error:
         raise ResultProblem(
             f"{path} is malformed ({error}): search again in another folder"
@@ -185,7 +186,20 @@ def load_shrink(folder: Path) -> ShrinkResult:
 
 def save_shrink(result: ShrinkResult, folder: Path) -> None:
     """Replace the search's file atomically; raises `WriteFailed`."""
-    write_json(folder / FILE, asdict(result))
+    values = asdict(result)
+    for point in values["points"]:
+        if not point["candidate"]["without"]:
+            del point["candidate"]["without"]
+    write_json(folder / FILE, values)
+
+
+def _with_all_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """What only narrowed candidates have in the file, for all of them."""
+    points = values.get("points")
+    for point in points if isinstance(points, list) else []:
+        if isinstance(point, dict) and isinstance(point.get("candidate"), dict):
+            point["candidate"].setdefault("without", [])
+    return values
 
 
 def with_point(result: ShrinkResult, point: Point) -> ShrinkResult:

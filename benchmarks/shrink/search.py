@@ -7,14 +7,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from dspctl.benchmarks.comparison.sweep import with_random_weights
-from dspctl.benchmarks.shrink._candidate import POLICY, Job, network_of
+from dspctl.benchmarks.shrink._candidate import POLICY, RUN, Job, network_of
 from dspctl.benchmarks.shrink.costs import CPU, measure_costs
+from dspctl.benchmarks.shrink.inputs import ranked_inputs
 from dspctl.benchmarks.shrink.ladder import (
     Candidate,
     Tried,
     attempts,
     divisions,
+    narrower,
     next_size,
     smallest_passed,
 )
@@ -29,9 +33,9 @@ from dspctl.benchmarks.shrink.record import (
     save_shrink,
     with_point,
 )
-from dspctl.errors import NothingKept, OutputExists
+from dspctl.errors import NothingKept, OutputExists, RunProblem
 from dspctl.runtime import Policy, load_policy, save_policy
-from dspctl.trainer import evaluate, recipe
+from dspctl.trainer import evaluate, load_run, recipe
 from dspctl.trainer.distillation import open_teacher, policy_of
 from dspctl.trainer.environments import describe
 from dspctl.trainer.selection import play_once
@@ -49,7 +53,7 @@ class Options:
     Attributes:
         budget_s: longest time for training candidates; the last ones are stopped.
         jobs: candidates trained side by side; 0 takes one per processor.
-        tries: most attempts at one size.
+        tries: most attempts at one size, and at leaving out one more input.
         first: hidden units to begin with; 0 takes `FIRST_SIZE`.
         steps: environment steps of a candidate; 0 takes the recipe's.
     """
@@ -132,6 +136,8 @@ class _Search:
         self.teacher = open_teacher(source, self.task)
         self.result = self._begun(source, goal)
         self.limit = self.largest_within() if goal.limited else None
+        self._low: dict[str, float] = {}  # share that a candidate keeps at least: slow to find out
+        self._ranked: dict[str, tuple[int, ...]] = {}  # features that a candidate's policy reads
 
     def _begun(self, source: Path, goal: Goal) -> ShrinkResult:
         """The search in the folder, or a new one."""
@@ -168,10 +174,13 @@ class _Search:
         """Whether a point keeps enough on the trial episodes; never where a cost is the goal."""
         if self.limit is not None:
             return False
-        return self.result.kept(point).low >= self.result.goal.keep
+        name = point.candidate.name
+        if name not in self._low:
+            self._low[name] = self.result.kept(point).low
+        return self._low[name] >= self.result.goal.keep
 
     def tried(self) -> list[Tried]:
-        """Every point in the ladder's terms."""
+        """Every point in the ladder's terms, but for those that leave out inputs."""
         return [
             Tried(
                 size=point.network.size,
@@ -180,6 +189,7 @@ class _Search:
                 passed=self.passed(point),
             )
             for point in self.result.points
+            if point.candidate.start != "narrowed"
         ]
 
     def candidates(self, size: int) -> list[Candidate]:
@@ -192,6 +202,34 @@ class _Search:
         kinds = {layer.activation for layer in self.teacher.policy.layers[:-1]}
         activation = next(iter(kinds), "tanh")
         return attempts(size, layers, activation)[: self.options.tries]
+
+    def narrower(self) -> list[Candidate]:
+        """The attempts at the best network with one input less; none where a cost is the goal."""
+        best = None if self.limit is not None else next(iter(self._choices()), None)
+        if best is None:
+            return []
+        ranked = self._reads(best.candidate.name)
+        failed = [
+            frozenset(point.candidate.without)
+            for point in self.result.points
+            if point.candidate.start == "narrowed"
+            and point.candidate.size >= best.network.size
+            and not self.passed(point)
+        ]
+        unread = set(range(self.task.observation.size)) - set(ranked)
+        found = narrower(best.candidate, best.network.units, ranked, unread, failed)
+        return found[: self.options.tries]
+
+    def _reads(self, name: str) -> tuple[int, ...]:
+        """Features that a candidate's policy reads, the least important first."""
+        if name not in self._ranked:
+            policy, path = load_policy(self._policy_file(name)), self._policy_file(name)
+            try:
+                observations = load_run(path.with_name(RUN)).observations()
+            except RunProblem:  # removed by hand to save space
+                observations = np.empty((0, policy.observation.size), np.float32)
+            self._ranked[name] = ranked_inputs(policy, observations)
+        return self._ranked[name]
 
     def failed(self) -> set[int]:
         """Sizes all of whose attempts failed."""
@@ -213,7 +251,7 @@ class _Search:
         on_progress: Callable[[SearchProgress], None] | None,
         should_stop: Callable[[], bool] | None,
     ) -> bool:
-        """Train until the gap is closed or the time is over; False when asked to stop."""
+        """Train until nothing is left to try or the time is over; False when asked to stop."""
         before, began = self.result.seconds, time.monotonic()
         jobs = self.options.jobs or os.cpu_count() or 1
         with closing(Pool(self.folder / "candidates")) as pool:
@@ -226,11 +264,14 @@ class _Search:
                 seconds = before + time.monotonic() - began
                 self.result = replace(self.result, seconds=seconds)
                 size = self._size()
-                if size is None or seconds >= self.options.budget_s:
+                # Units come first: inputs are left out of the network that has the fewest.
+                attempts = self.narrower() if size is None else self.candidates(size)
+                over = size is None and self._untried(attempts) == []
+                if over or seconds >= self.options.budget_s:
                     return True
-                pool.stop(self._moot(pool))
+                pool.stop(self._moot(pool, attempts, narrowing=size is None))
                 while len(pool.running) < jobs:
-                    candidate = self._next(pool, size)
+                    candidate = self._next(pool, attempts)
                     if candidate is None:
                         break
                     pool.start(self._job(candidate))
@@ -246,30 +287,35 @@ class _Search:
                 self.options.first or FIRST_SIZE,
                 self.result.teacher.size,
             )
-        tried = {one.candidate.name for one in self.result.points}
-        left = [one for one in self.candidates(self.limit) if one.name not in tried]
-        return self.limit if left else None
+        return self.limit if self._untried(self.candidates(self.limit)) else None
 
     def _keep(self, point: Point, seconds: float) -> None:
         self.result = replace(with_point(self.result, point), seconds=seconds)
         save_shrink(self.result, self.folder)
 
-    def _moot(self, pool: Pool) -> set[str]:
+    def _untried(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Those that have not ended."""
+        tried = {one.candidate.name for one in self.result.points}
+        return [one for one in candidates if one.name not in tried]
+
+    def _moot(self, pool: Pool, attempts: list[Candidate], *, narrowing: bool) -> set[str]:
         """Running candidates that can no longer be the answer."""
+        if narrowing:  # from a network that is no longer the best, or for its units
+            return {one.name for one in pool.running} - {one.name for one in attempts}
         best = smallest_passed(self.tried())
         return {one.name for one in pool.running if best is not None and one.size >= best.size}
 
-    def _next(self, pool: Pool, size: int) -> Candidate | None:
-        """The next attempt at *size* that neither runs nor has ended."""
-        busy = {one.name for one in pool.running} | {
-            one.candidate.name for one in self.result.points
-        }
-        return next((one for one in self.candidates(size) if one.name not in busy), None)
+    def _next(self, pool: Pool, attempts: list[Candidate]) -> Candidate | None:
+        """The next attempt that neither runs nor has ended."""
+        busy = {one.name for one in pool.running}
+        return next((one for one in self._untried(attempts) if one.name not in busy), None)
 
     def _job(self, candidate: Candidate) -> Job:
         start = ""
         if candidate.start == "pruned" and (best := smallest_passed(self.tried())) is not None:
             start = str(self._policy_file(best.name).resolve())
+        if candidate.start == "narrowed":
+            start = str(self._policy_file(self._choices()[0].candidate.name).resolve())
         return Job(
             environment=self.task.environment,
             teacher=self.result.source,

@@ -138,8 +138,14 @@ def run_cell(
     return finished
 
 
-def read_cell(path: Path) -> Finished:
+def read_cell(
+    path: Path, *, advice: str = "remove it, and the same command makes it again"
+) -> Finished:
     """Read a ``cell.json``.
+
+    Args:
+        path: the file.
+        advice: what the message says to do about one that cannot be read.
 
     Raises:
         ResultProblem: it is not one, or of another schema.
@@ -151,11 +157,14 @@ def read_cell(path: Path) -> Finished:
         )
         entries.finish()
     except (OSError, ValueError) as error:
-        raise ResultProblem(
-            f"{path} is not the record of a cell ({error}): remove it, and the same command makes "
-            "it again"
-        ) from error
+        raise ResultProblem(f"{path} is not the record of a cell ({error}): {advice}") from error
     return found
+
+
+def finished_run(path: Path) -> bool:
+    """Whether a whole training run lies there, one that others can learn from."""
+    run = _resumable(path)
+    return run is not None and run.finished
 
 
 def layers_of_unpruned(cell: Cell, policy: "Policy") -> list[tuple[int, int]]:

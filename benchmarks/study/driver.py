@@ -1,5 +1,6 @@
 """A study from its file to its results: what is missing runs, teachers first."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from dspctl.benchmarks.study.engines import Engine, Event
 from dspctl.benchmarks.study.folder import StudyFolder, open_folder
 from dspctl.benchmarks.study.plan import Cell, plan
 from dspctl.benchmarks.study.progress import Failure, Outcome, Overview, Running, Watcher
+from dspctl.benchmarks.study.reuse import Source, divide, read_sources
 from dspctl.benchmarks.study.spec import StudySpec
 
 _WAIT_S = 0.5
@@ -20,6 +22,7 @@ def run_study(
     path: Path,
     make_engine: MakeEngine,
     *,
+    reuse: Sequence[Path] = (),
     watcher: Watcher | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> Outcome:
@@ -29,19 +32,23 @@ def run_study(
         spec: the study.
         path: its folder, new or of the same study; a study may have become larger since.
         make_engine: makes what runs the cells.
+        reuse: folders and results files of studies whose finished cells are taken over.
         watcher: who is told.
         should_stop: asked twice a second; True asks running cells for checkpoints and returns.
 
     Raises:
         OtherStudy, OutputExists, StudyLocked, WriteFailed: see `open_folder`.
         StudyProblem: see `plan`.
+        NoStudy, ResultProblem: see `read_sources`; nothing has been made then.
         ClusterUnreachable: of an engine on other machines.
     """
     cells = plan(spec)
+    sources = read_sources(reuse, path)
     with open_folder(path, spec) as folder:
         engine = make_engine(folder)
         try:
-            run = Run(folder, engine, watcher or Watcher(), should_stop or (lambda: False))
+            stopping = should_stop or (lambda: False)
+            run = Run(folder, engine, watcher or Watcher(), stopping, sources)
             run.finish(cells)
         finally:
             engine.close()
@@ -57,12 +64,15 @@ class Run:
         engine: Engine,
         watcher: Watcher,
         should_stop: Callable[[], bool],
+        sources: Sequence[Source] = (),
     ) -> None:
         self.folder, self.engine, self.watcher = folder, engine, watcher
         self.stopped = False
-        self._should_stop = should_stop
+        self._should_stop, self._sources = should_stop, sources
         self._failures: dict[str, Failure] = {}
         self._ran: list[str] = []
+        self._reused: list[str] = []
+        self._again: set[str] = set()  # finished cells without the run that others learn from
         self._cells: dict[str, Cell] = {}
         self._steps: dict[str, Event] = {}  # the last report of each cell this call has started
         self._first: dict[str, int] = {}  # and the steps it had before
@@ -75,17 +85,14 @@ class Run:
             ran=tuple(self._ran),
             failures=tuple(self._failures.values()),
             stopped=self.stopped,
+            reused=tuple(self._reused),
         )
 
     def finish(self, cells: Sequence[Cell]) -> None:
         """Run those of *cells* that are not finished, until all are done, given up or stopped."""
         self._cells |= {cell.key: cell for cell in cells}
         self.folder.read([cell.key for cell in cells])
-        waiting = [
-            cell
-            for cell in cells
-            if cell.key not in self.folder.finished and cell.key not in self._failures
-        ]
+        waiting = self._take_over(cells)
         running: set[str] = set()
         asked = False
         while waiting or running:
@@ -101,6 +108,34 @@ class Run:
                 self._take(event, running)
         self._report(running)
 
+    def _take_over(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Take over what other studies have; returns the cells that are to be trained."""
+        found = divide(cells, self.folder, self._sources)
+        self._again |= found.again
+        for cell in found.trained:
+            if cell.key in found.again:
+                self.watcher.on_note(
+                    f"{cell.title}: its result is there, but not its run, which others learn from: "
+                    "it is trained again"
+                )
+        counts: Counter[Path] = Counter()
+        for cell in [cell for cell in cells if cell.key in found.taken]:
+            if self._should_stop():
+                self.stopped = True
+                break
+            stored = found.taken[cell.key]
+            stored.take_over(cell, self.folder)
+            self._reused.append(cell.key)
+            counts[stored.source] += 1
+            self._report(())
+        for path, count in counts.items():
+            self.watcher.on_note(f"{count} finished runs are taken over from {path}")
+        if counts:
+            self.folder.write_results()
+        if self.stopped:
+            return []
+        return [cell for cell in found.trained if cell.key not in self._failures]
+
     def _start(self, waiting: Iterable[Cell], running: set[str]) -> list[Cell]:
         """Start what can be started; returns what still waits."""
         left = []
@@ -108,7 +143,7 @@ class Run:
             if cell.teacher in self._failures:
                 self._fail(cell, f"its teacher was given up: {self._failures[cell.teacher].reason}")
             elif len(running) >= self.engine.slots or (
-                cell.teacher and cell.teacher not in self.folder.finished
+                cell.teacher and not self._done(cell.teacher)
             ):
                 left.append(cell)
             else:
@@ -130,15 +165,20 @@ class Run:
             self._fail(cell, event.text)
         elif event.kind == "finished":
             found = self.folder.add(event.key)
+            self._again.discard(event.key)
             self._ran.append(event.key)
             self.watcher.on_result(found.result)
+
+    def _done(self, key: str) -> bool:
+        """Whether a cell is finished, and needs not be trained again for others."""
+        return key in self.folder.finished and key not in self._again
 
     def _fail(self, cell: Cell, reason: str) -> None:
         self._failures[cell.key] = Failure(cell.key, cell.title, reason)
         self.watcher.on_failure(self._failures[cell.key])
 
     def _report(self, running: Iterable[str]) -> None:
-        done = [key for key in self._cells if key in self.folder.finished]
+        done = [key for key in self._cells if self._done(key)]
         left = self._cells.keys() - set(done) - self._failures.keys()
         self.watcher.on_overview(
             Overview(

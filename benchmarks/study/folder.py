@@ -34,6 +34,8 @@ from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, StudyLocked
 from dspctl.runtime.files import new_folder, write_bytes, write_json
 
 SCHEMA = 1
+_LEFT_BEHIND = "tensorboard"
+"""The one part of a run that is large and that nothing reads again."""
 _LOCK_S = 5.0
 """How long a lock is waited for: cells of a driver that was killed need a moment to end."""
 _REBUILD_SHARE = 0.05
@@ -101,6 +103,17 @@ class StudyFolder:
         if record is not None:
             write_bytes(self.cell(key) / RECORD, record)
 
+    def take_over(self, key: str, finished: Finished, run: Path | None) -> None:
+        """Keep a finished cell of another study: a copy of its run, if there is one, and a record.
+
+        A record that is here already is the same one, and stays.
+        """
+        if run is not None:
+            self.receive(key, dict(run_files(run)), None)
+        if key not in self.finished:
+            write_json(self.cell(key) / RECORD, finished.to_json())
+            self.finished[key] = finished
+
     def write_results(self) -> StudyResults:
         """Make ``results.json`` and ``results.sqlite`` from the finished cells."""
         started = time.monotonic()
@@ -116,6 +129,14 @@ class StudyFolder:
         self._rebuilt_at = time.monotonic()
         self._rebuild_s = self._rebuilt_at - started
         return results
+
+
+def run_files(run: Path) -> Iterator[tuple[str, bytes]]:
+    """The files of a run that are needed to go on with it, to learn from it and to look at it."""
+    for path in sorted(run.rglob("*")):
+        name = path.relative_to(run)
+        if path.is_file() and _LEFT_BEHIND not in name.parts:
+            yield name.as_posix(), path.read_bytes()
 
 
 @contextmanager

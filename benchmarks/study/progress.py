@@ -70,6 +70,7 @@ class Outcome:
         ran: keys of the cells that this call finished, in that order.
         failures: cells given up.
         stopped: True if it was asked to stop before the end.
+        reused: keys of the cells that this call took over from other studies.
     """
 
     folder: Path
@@ -77,6 +78,7 @@ class Outcome:
     ran: tuple[str, ...]
     failures: tuple[Failure, ...]
     stopped: bool
+    reused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dspctl.benchmarks.study.driver import MakeEngine, Run
 from dspctl.benchmarks.study.folder import StudyFolder, open_folder
 from dspctl.benchmarks.study.plan import Cell, has_sparsity, plan
 from dspctl.benchmarks.study.progress import Best, Outcome, Watcher
+from dspctl.benchmarks.study.reuse import read_sources
 from dspctl.benchmarks.study.spec import StudySpec
 from dspctl.errors import MissingExtra, StudyProblem
 
@@ -32,6 +33,7 @@ def search_study(
     path: Path,
     make_engine: MakeEngine,
     *,
+    reuse: Sequence[Path] = (),
     watcher: Watcher | None = None,
     should_stop: Callable[[], bool] | None = None,
 ) -> tuple[Outcome, tuple[Best, ...]]:
@@ -41,6 +43,7 @@ def search_study(
         spec: the study; combinations come from ``spec.search``.
         path: its folder.
         make_engine: makes what runs the cells.
+        reuse: as `run_study`.
         watcher: who is told.
         should_stop: asked twice a second.
 
@@ -55,11 +58,13 @@ def search_study(
                 f"a search has no {name}: leave them out of the file, or out of --search; what "
                 "is searched is in its table [search]"
             )
+    sources = read_sources(reuse, path)
     with open_folder(path, spec) as folder:
         searches = list(_searches(spec, folder))
         engine = make_engine(folder)
         try:
-            run = Run(folder, engine, watcher or Watcher(), should_stop or (lambda: False))
+            stopping = should_stop or (lambda: False)
+            run = Run(folder, engine, watcher or Watcher(), stopping, sources)
             run.finish([*_fixed(spec), *(cell for one in searches for cell in one.cells())])
             while not run.stopped and (left := [one for one in searches if one.left]):
                 # As many trials at once as keep every slot at work.

@@ -57,7 +57,12 @@ def shrink(
         typer.Option(min=0, metavar="N", help="Candidates side by side; 0: one per processor."),
     ] = 0,
     tries: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Attempts at a size before it has failed.")
+        int,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Attempts at a size, or at one input less, before it has failed.",
+        ),
     ] = 4,
     first: Annotated[
         int, typer.Option(min=0, metavar="N", help="Hidden units to begin with; 0: 18.")
@@ -75,8 +80,9 @@ def shrink(
 
     Trains small networks with the policy as their teacher, from large to small, and tests each on
     100 episodes: the share that it keeps must be at least **--keep** at the lower end of a 95%
-    interval. The smallest one is confirmed on other episodes. Everything that was trained is kept;
-    the same command goes on where it was stopped.
+    interval. With the fewest units found, it leaves out inputs while that passes. The result is
+    confirmed on other episodes. Everything that was trained is kept; the same command goes on
+    where it was stopped.
     """
     from dspctl.benchmarks.shrink import Goal, Options, with_costs
     from dspctl.benchmarks.shrink import shrink as search

@@ -32,6 +32,7 @@ def draw(result: "ShrinkResult", folder: Path) -> None:
         {
             "layers": show.units(point.network.units) if point.network.units else "none: linear",
             "hidden units": f"{point.network.size} of {teacher.size}",
+            "inputs read": f"{point.network.inputs} of {teacher.inputs}",
             "call in C": "not measured"
             if point.latency_ns is None
             else show.latency(point.latency_ns),

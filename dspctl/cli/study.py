@@ -73,6 +73,15 @@ def study(
         SearchName | None,
         typer.Option(metavar="optuna", help="Search lambda and sparsity instead of crossing them."),
     ] = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="PATH",
+            help="Take over what is finished in another study: its folder or results.json. "
+            "May be repeated.",
+            show_default="none",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Run a study: methods, environments, sparsities, lambdas and seeds from one file.
@@ -96,10 +105,22 @@ def study(
     ):
         best: tuple[Best, ...] = ()
         if search is None:
-            outcome = run_study(spec, folder, make_engine, watcher=watcher, should_stop=should_stop)
+            outcome = run_study(
+                spec,
+                folder,
+                make_engine,
+                reuse=reuse or (),
+                watcher=watcher,
+                should_stop=should_stop,
+            )
         else:
             outcome, best = search_study(
-                spec, folder, make_engine, watcher=watcher, should_stop=should_stop
+                spec,
+                folder,
+                make_engine,
+                reuse=reuse or (),
+                watcher=watcher,
+                should_stop=should_stop,
             )
     if as_json:
         show.result_json({**study_report.as_json(outcome), "best": [vars(one) for one in best]})

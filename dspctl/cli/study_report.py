@@ -87,10 +87,13 @@ def print_study(outcome: "Outcome", best: "Sequence[Best]") -> None:
         show.table("the best of the search", names, found, words=2)
     for failure in outcome.failures:
         show.stderr().print(failed(failure))
+    finished = f"{len(outcome.results.cells)} runs, {len(outcome.ran)} of them now"
+    if outcome.reused:
+        finished += f", {len(outcome.reused)} taken over"
     show.facts(
         str(outcome.folder),
         {
-            "finished": f"{len(outcome.results.cells)} runs, {len(outcome.ran)} of them now",
+            "finished": finished,
             "failed": str(len(outcome.failures)),
             "results": str(outcome.folder / "results.json"),
             "tables": str(outcome.folder / "results.sqlite"),
@@ -106,6 +109,7 @@ def as_json(outcome: "Outcome") -> dict[str, Any]:
         "results": str(outcome.folder / "results.json"),
         "stopped": outcome.stopped,
         "ran": list(outcome.ran),
+        "reused": list(outcome.reused),
         "failures": [vars(failure) for failure in outcome.failures],
         "groups": [
             {

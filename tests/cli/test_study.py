@@ -1,7 +1,6 @@
 """``dspctl study``: what it prints, and how it ends; the runs themselves are tested elsewhere."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from dspctl.benchmarks.study.folder import open_folder
 from dspctl.benchmarks.study.plan import plan
 from dspctl.benchmarks.study.spec import load_spec
 from dspctl.runtime.files import write_json
-from tests.benchmarks.study.studies import CELL, written
+from tests.benchmarks.study.studies import result_of, written
 from tests.cli.conftest import Call
 
 
@@ -22,15 +21,7 @@ def study(tmp_path: Path) -> tuple[Path, Path]:
     spec, folder = load_spec(path), tmp_path / "s"
     with open_folder(folder, spec) as opened:
         for cell in plan(spec):
-            result = replace(
-                CELL,
-                key=cell.key,
-                method=cell.config.method,
-                sparsity=cell.sparsity,
-                penalty=cell.penalty,
-                seed=cell.config.seed,
-                returns=(100.0 + 50 * cell.config.seed,),
-            )
+            result = result_of(cell, returns=(100.0 + 50 * cell.config.seed,) * cell.episodes)
             write_json(opened.cell(cell.key) / RECORD, Finished(result, {"cpu": "none"}).to_json())
     return path, folder
 
@@ -58,6 +49,26 @@ def test_json_is_all_that_is_printed(call: Call, study: tuple[Path, Path]) -> No
     ]
 
 
+def test_what_others_have_is_taken_over(
+    call: Call, study: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path, folder = study
+    assert call("study", path, "-o", folder).code == 0
+    # One study from two: the unpruned cells from a folder, the others from stored results.
+    unpruned = written(tmp_path / "unpruned.toml", methods=["ppo"], seeds=[0, 1])
+    words = ["--reuse", folder, "--json"]
+    first = call("study", unpruned, "-o", tmp_path / "unpruned", *words).json()
+    assert (len(first["reused"]), first["ran"]) == (2, [])
+    both = ["--reuse", tmp_path / "unpruned", "--reuse", folder / "results.json"]
+    done = call("study", path, "-o", tmp_path / "all", *both)
+    assert done.code == 0, done.stderr
+    assert "4 runs, 0 of them now, 4 taken over" in done.stdout
+    said = " ".join(done.stderr.split())
+    assert f"2 finished runs are taken over from {tmp_path / 'unpruned'}" in said.replace("- ", "-")
+    stored, merged = (one / "results.json" for one in (folder, tmp_path / "all"))
+    assert merged.read_bytes() == stored.read_bytes()
+
+
 def test_wrong_files_flags_and_folders_exit_2(
     call: Call, study: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -72,6 +83,8 @@ def test_wrong_files_flags_and_folders_exit_2(
         (["study", path, "-o", folder, "--address", "auto"], "add --engine ray"),
         (["study", path, "-o", folder, "--search", "optuna"], "a search has no sparsities"),
         (["study", tmp_path / "none.toml"], "cannot be read"),
+        (["study", path, "--reuse", tmp_path / "none"], "there is nothing at"),
+        (["study", path, "--reuse", wrong], "not the results file of a study"),
     ):
         done = call(*words)
         assert done.code == 2, done.stdout

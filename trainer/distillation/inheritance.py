@@ -1,18 +1,23 @@
 """What a student takes over from its teacher before it starts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dspctl.errors import TeacherMismatch
-from dspctl.runtime import Policy, load_policy
+from dspctl.runtime import Normalizer, Policy, load_policy
 from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
 from dspctl.trainer.network import Layout, Vector
 from dspctl.trainer.normalize import EPSILON
+from dspctl.trainer.pruning import method_named
 from dspctl.trainer.state import TrainState
+
+Wide = NDArray[np.float64]
 
 _CRITIC_DEPENDS_ON = (
     "hidden",
@@ -29,13 +34,20 @@ def take_over(state: TrainState, teacher: Teacher, config: TrainConfig, task: Ta
 
     The observation statistics always are the teacher's: both then read the same numbers. Weights
     are taken over by a student of the same architecture, or from the policy that ``config.start``
-    names; the critic where the teacher is a run of the same rewards and discount.
+    names; the critic where the teacher is a run of the same rewards and discount. Features that
+    the policy to start from does not read stay unread where nothing is pruned.
 
     Raises:
         TeacherMismatch: the policy to start from has another architecture.
     """
     network = state.actor.network
-    start = load_policy(Path(config.start)) if config.start else teacher.policy
+    if (normalizer := teacher.policy.normalizer) is not None:
+        inputs = teacher.policy.inputs
+        state.observations.mean[inputs] = normalizer.mean
+        state.observations.variance[inputs] = 1 / normalizer.scale.astype(np.float64) ** 2 - EPSILON
+    start = teacher.policy
+    if config.start:
+        start = _reading(load_policy(Path(config.start)), state.normalizer(config))
     weights = parameters_of(start, network.layout, config.activation)
     if weights is None and config.start:
         raise TeacherMismatch(
@@ -44,11 +56,54 @@ def take_over(state: TrainState, teacher: Teacher, config: TrainConfig, task: Ta
         )
     if weights is not None:
         network.parameters[: weights.size] = weights
-    if (normalizer := teacher.policy.normalizer) is not None:
-        inputs = teacher.policy.inputs
-        state.observations.mean[inputs] = normalizer.mean
-        state.observations.variance[inputs] = 1 / normalizer.scale.astype(np.float64) ** 2 - EPSILON
+    if config.start and not method_named(config.method).prunes:
+        _leave_unread(state, start)
     _take_over_critic(state, Path(teacher.source), config, task)
+
+
+def _reading(policy: Policy, normalizer: Normalizer | None) -> Policy:
+    """*policy*, its first layer rewritten for features that *normalizer* has normalised.
+
+    Compaction may have folded the policy's own normaliser into that layer. What is left is the
+    same function wherever no clip acts.
+
+    Args:
+        policy: reads raw features, or those of its own normaliser.
+        normalizer: over all features of the observation; None for raw features.
+    """
+    mean, scale = _statistics(policy.normalizer, len(policy.inputs))
+    new_mean, new_scale = _statistics(normalizer, policy.observation.size)
+    new_mean, new_scale = new_mean[policy.inputs], new_scale[policy.inputs]
+    # (x - mean) * scale, with x = z / new_scale + new_mean
+    factor, offset = scale / new_scale, (new_mean - mean) * scale
+    if np.allclose(factor, 1, rtol=1e-4) and np.allclose(offset, 0, atol=1e-4):
+        return policy  # the same statistics, but for rounding
+    first = policy.layers[0]
+    bias = 0 if first.bias is None else first.bias
+    first = replace(
+        first,
+        weight=(first.weight * factor).astype(np.float32),
+        bias=(bias + first.weight @ offset).astype(np.float32),
+    )
+    return replace(policy, layers=(first, *policy.layers[1:]), normalizer=None)
+
+
+def _statistics(normalizer: Normalizer | None, size: int) -> tuple[Wide, Wide]:
+    """Mean and scale of each feature, float64 [size]."""
+    if normalizer is None:
+        return np.zeros(size), np.ones(size)
+    return normalizer.mean.astype(np.float64), normalizer.scale.astype(np.float64)
+
+
+def _leave_unread(state: TrainState, start: Policy) -> None:
+    """Hold the weights of features that *start* does not read at 0."""
+    actor, layout = state.actor, state.actor.network.layout
+    unread = ~np.isin(np.arange(layout.sizes[0]), start.inputs)
+    if not unread.any():
+        return
+    mask = np.ones(layout.length, np.float32)
+    layout.weights(mask)[0][:, unread] = 0
+    actor.pruner.hold(mask, actor.network, actor.optimiser)
 
 
 def parameters_of(policy: Policy, layout: Layout, activation: str) -> Vector | None:

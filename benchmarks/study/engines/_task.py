@@ -4,7 +4,6 @@ No file system is shared: the teacher and what an earlier call left of the run c
 the run's files go back the same way.
 """
 
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +16,11 @@ from ray.exceptions import RayError
 
 import dspctl
 from dspctl.benchmarks.study.cell import RECORD, RUN, run_cell
+from dspctl.benchmarks.study.folder import run_files
 from dspctl.benchmarks.study.plan import Cell
 from dspctl.errors import ClusterUnsuitable, DspctlError
 
 _REPORT_S = 0.5
-_LEFT_BEHIND = "tensorboard"
-"""The one part of a run that is large and that nothing reads again."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +101,6 @@ def run_task(
             return Answer(error=str(error))
         record = None if found is None else (folder / RECORD).read_bytes()
         return Answer(dict(run_files(folder / RUN)), record)
-
-
-def run_files(run: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of a run that are needed to go on with it, to learn from it and to look at it."""
-    for path in sorted(run.rglob("*")):
-        name = path.relative_to(run)
-        if path.is_file() and _LEFT_BEHIND not in name.parts:
-            yield name.as_posix(), path.read_bytes()
 
 
 def _unpack(files: dict[str, bytes], folder: Path) -> None:

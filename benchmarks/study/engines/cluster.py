@@ -15,7 +15,7 @@ from typing import Any
 import dspctl
 from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.benchmarks.study.engines import Event
-from dspctl.benchmarks.study.folder import StudyFolder
+from dspctl.benchmarks.study.folder import StudyFolder, run_files
 from dspctl.benchmarks.study.plan import Cell
 from dspctl.errors import ClusterUnreachable, MissingExtra
 
@@ -89,8 +89,6 @@ class RayEngine:
 
     def start(self, cell: Cell) -> None:
         """Hand the cell to the cluster, with its teacher and what there is of its run."""
-        from dspctl.benchmarks.study.engines._task import run_files
-
         # The whole run of the teacher: its critic and statistics are taken over too.
         teacher = dict(run_files(self._folder.run(cell.teacher))) if cell.teacher else {}
         files = dict(run_files(self._folder.run(cell.key)))

@@ -16,7 +16,7 @@ from dspctl.benchmarks.study.figures.paper import paper_table
 from dspctl.benchmarks.study.figures.sweep_plots import lambda_methods
 from dspctl.benchmarks.study.figures.sweep_tables import NO_SWEEP, ablations, sweep_table
 from dspctl.benchmarks.study.figures.tables import NOTHING, results
-from dspctl.benchmarks.study.figures.wording import seeds, table
+from dspctl.benchmarks.study.figures.wording import Notes, seeds, table
 from dspctl.benchmarks.study.record import StudyResults
 from dspctl.errors import ConfigProblem
 
@@ -108,7 +108,13 @@ def provenance(studies: Mapping[str, StudyResults]) -> str:
             ]
         )
     head = ("File", "Study", "Cells", "Environments", "Seeds", "Episodes", "Machine")
-    return table(head, rows, left=(0, 1, 3, 6))
+    notes, keys = Notes(), [cell.key for study in studies.values() for cell in study.cells]
+    if len(set(keys)) < len(keys):
+        notes.add(
+            f"Some cells are in several files: {len(set(keys))} in all, each counted once, as it "
+            "is in the first."
+        )
+    return table(head, rows, notes, left=(0, 1, 3, 6))
 
 
 def replace_blocks(text: str, blocks: Mapping[str, str]) -> str:

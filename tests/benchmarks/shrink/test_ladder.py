@@ -8,6 +8,7 @@ from dspctl.benchmarks.shrink.ladder import (
     Tried,
     attempts,
     divisions,
+    narrower,
     next_size,
     smallest_passed,
 )
@@ -68,6 +69,20 @@ def test_attempts_differ_and_begin_with_the_likeliest() -> None:
     assert {one.activation for one in found} == {"tanh", "relu"}
     assert {len(one.hidden) for one in found} == {1, 2}
     assert [one.hidden for one in attempts(0, (2,), "relu")] == [(), ()]
+
+
+def test_one_feature_less_the_least_important_first() -> None:
+    best = Candidate(4, (4, 4), "relu", "pruned", 0)
+    found = narrower(best, (2, 2), ranked=[3, 0, 5], unread={1}, failed=[])
+    assert [one.without for one in found] == [(1, 3), (0, 1), (1, 5)]
+    assert {(one.size, one.hidden, one.activation, one.start) for one in found} == {
+        (4, (2, 2), "relu", "narrowed")
+    }
+    assert [one.name for one in found[:1]] == ["004-2-2-without-1-3-relu-seed0"]
+    # Without 0 alone it failed, so it does without 0 and another; without 0 and 1 is its own try.
+    left = narrower(best, (2, 2), [3, 0, 5], {1}, [frozenset({0}), frozenset({1, 5})])
+    assert [one.without for one in left] == [(1, 3), (1, 5)]
+    assert narrower(best, (2, 2), [3], {0, 1, 5}, []) == []
 
 
 def test_smallest_of_what_came_out_not_of_what_was_asked() -> None:

@@ -26,10 +26,14 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class FakePool:
-    """Trainings that end at once; what they earn depends on their size alone."""
+    """Trainings that end at once; what they earn depends on their size and inputs alone.
+
+    The importance of an input is the higher the higher its index.
+    """
 
     started: list[str]
     least = 4
+    needed = frozenset({0, 1, 2, 3})
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -47,11 +51,15 @@ class FakePool:
         points = []
         for job in self.jobs:
             candidate = job.candidate
-            widths = candidate.hidden if candidate.start == "fresh" else (candidate.size,)
-            policy = replace(balancing_policy(), layers=network((4, *widths, 2)).layers)
+            widths = (candidate.size,) if candidate.start == "pruned" else candidate.hidden
+            inputs = np.array([one for one in range(4) if one not in candidate.without])
+            first, *others = network((len(inputs), *widths, 2)).layers
+            first = replace(first, weight=0 * first.weight + inputs.astype(np.float32) + 1)
+            policy = replace(balancing_policy(), layers=(first, *others), inputs=inputs)
             (self.folder / candidate.name).mkdir(parents=True)
             save_policy(policy, self.folder / candidate.name / POLICY)
-            earned = 500.0 if candidate.size >= self.least else 450.0 + candidate.size
+            able = candidate.size >= self.least and self.needed <= {*inputs.tolist()}
+            earned = 500.0 if able else 450.0 + candidate.size
             points.append(Point(candidate, network_of(policy, [earned] * 100), 1.0))
         self.jobs = []
         return points
@@ -66,7 +74,7 @@ class FakePool:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePool]:
     FakePool.started = []
-    FakePool.least = 4
+    FakePool.least, FakePool.needed = 4, frozenset({0, 1, 2, 3})
     monkeypatch.setattr(search, "Pool", FakePool)
     monkeypatch.setattr(search, "_POLL_S", 0.0)
     # Networks that never learnt anything are evaluated by what their size is said to earn.
@@ -111,7 +119,60 @@ def test_a_search_goes_on_and_its_networks_count_for_another_share(
     point = lower.point(lower.chosen)
     assert point is not None
     assert point.network.size == 3  # 453 of 500
-    assert all(name < "003" for name in fake.started[done:])  # what was trained counts
+    # What was trained counts.
+    assert all(name < "003" or "without" in name for name in fake.started[done:])
+
+
+def test_inputs_are_left_out_once_the_units_are_found(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    fake.needed = frozenset({0, 2})
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.units == (2, 2)
+    assert point.candidate.without == (1, 3)
+    assert load_policy(tmp_path / "s" / POLICY).inputs.tolist() == [0, 2]
+    narrowed = [name for name in fake.started if "without" in name]
+    assert fake.started[-len(narrowed) :] == narrowed
+    # Without 0 it fails, without 1 it passes; 0 is not tried again then, 2 fails and 3 passes.
+    assert [name.split("without-")[1].split("-relu")[0] for name in narrowed] == [
+        *("0", "1", "1-2", "1-3")
+    ]
+    assert load_shrink(tmp_path / "s") == result
+    # What passed and what failed counts when the search goes on.
+    again = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    assert again.chosen == result.chosen
+    assert [name for name in fake.started if "without" in name] == narrowed
+
+
+def test_what_runs_for_a_network_that_is_no_longer_the_best_is_stopped(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    fake.needed = frozenset({3})
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=3))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.inputs == 1  # a policy reads something
+    assert len(fake.started) == len(set(fake.started))
+
+
+def test_as_many_attempts_at_an_input_as_at_a_size(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=2, tries=3))
+    assert sum("without" in name for name in fake.started) == 3
+
+
+def test_a_search_without_narrowed_networks_is_written_as_before(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    calls = iter([False] * 3 + [True])
+    shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1), should_stop=lambda: next(calls))
+    text = (tmp_path / "s" / FILE).read_text()
+    assert '"start": "fresh"' in text
+    assert "without" not in text
+    assert load_shrink(tmp_path / "s").points[0].candidate.without == ()
 
 
 def test_time_that_is_over_leaves_the_best_so_far(
@@ -202,6 +263,7 @@ def test_real_trainings_end_at_a_small_network(teacher: Path, tmp_path: Path) ->
     result = shrink(teacher, tmp_path / "s", Goal(0.97), options)
     policy = load_policy(tmp_path / "s" / POLICY)
     assert policy.counts.total_units <= 2
+    assert policy.inputs.size < 4  # where the cart stands does not matter for 500 steps
     assert np.mean(evaluate(policy.act, "CartPole-v1", episodes=20, seed=7).returns) > 450
     assert result.confirmation is not None
     assert result.confirmation.kept().share >= 0.97

@@ -1,9 +1,11 @@
 """Studies that the tests share: small enough to run in seconds, or not at all."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from dspctl.benchmarks.study.plan import Cell
 from dspctl.benchmarks.study.record import CellResult, Curve
 from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 
@@ -37,6 +39,23 @@ CELL = CellResult(
     curve=Curve((1024, 2048), (None, 21.5), ((16, 16), (9, 7)), (None, 0.125)),
     machine="0123456789ab",
 )
+
+
+def result_of(cell: Cell, **changes: Any) -> CellResult:
+    """A record that a cell might have left."""
+    values: dict[str, Any] = {
+        "key": cell.key,
+        "environment": cell.config.environment,
+        "method": cell.config.method,
+        "variant": cell.variant,
+        "sparsity": cell.sparsity,
+        "penalty": cell.penalty,
+        "seed": cell.config.seed,
+        "settings": cell.settings,
+        "returns": tuple(float(100 + episode) for episode in range(cell.episodes)),
+        "teacher": cell.teacher,
+    }
+    return replace(CELL, **{**values, **changes})
 
 
 def small(**changes: Any) -> StudySpec:

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from dspctl.benchmarks.study.progress import Overview, Watcher
 from dspctl.benchmarks.study.record import load_results
 from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
 from dspctl.runtime.files import write_json
-from tests.benchmarks.study.studies import CELL, small
+from tests.benchmarks.study.studies import result_of, small
 
 
 class Recorded:
@@ -41,15 +40,8 @@ class Recorded:
             return [Event(cell.key, "stopped")]
         if self.failing and self.failing in cell.key:
             return [Event(cell.key, "failed", text="it was to fail")]
-        result = replace(
-            CELL,
-            key=cell.key,
-            method=cell.config.method,
-            seed=cell.config.seed,
-            teacher=cell.teacher,
-        )
         path = self.folder.cell(cell.key) / RECORD
-        write_json(path, Finished(result, {"cpu": "none"}).to_json())
+        write_json(path, Finished(result_of(cell), {"cpu": "none"}).to_json())
         half = Event(cell.key, "steps", 2048, 4096, "pruning")
         return [half, Event(cell.key, "finished")]
 

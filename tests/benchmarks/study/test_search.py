@@ -1,5 +1,4 @@
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from dspctl.benchmarks.study.search import search_study
 from dspctl.benchmarks.study.spec import StudySpec
 from dspctl.errors import StudyProblem
 from dspctl.runtime.files import write_json
-from tests.benchmarks.study.studies import CELL, small
+from tests.benchmarks.study.studies import result_of, small
 
 pytest.importorskip("optuna", reason="optuna is not installed: pip install 'dspctl[optuna]'")
 # SQLAlchemy's connections are closed by the garbage collector.
@@ -38,14 +37,7 @@ class Formula:
         assert cell.sparsity is not None
         assert cell.penalty is not None
         value = 100 * (cell.penalty == 1e-5) - abs(cell.sparsity - 0.85) + cell.config.seed
-        result = replace(
-            CELL,
-            key=cell.key,
-            seed=cell.config.seed,
-            penalty=cell.penalty,
-            sparsity=cell.sparsity,
-            returns=(value,),
-        )
+        result = result_of(cell, returns=(value,) * cell.episodes)
         path = self.folder.cell(cell.key) / RECORD
         write_json(path, Finished(result, {"cpu": "none"}).to_json())
         return [Event(cell.key, "finished")]
@@ -92,6 +84,22 @@ def test_a_search_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
     outcome, _ = search_study(spec(8), tmp_path, lambda folder: Formula(folder, third))
     assert third == []
     assert len(outcome.results.cells) == 16
+
+
+def test_a_search_takes_over_what_another_has_tried(tmp_path: Path) -> None:
+    first: list[Cell] = []
+    before, _ = search_study(spec(), tmp_path / "one", lambda folder: Formula(folder, first))
+    started: list[Cell] = []
+    outcome, (best,) = search_study(
+        spec(8),
+        tmp_path / "two",
+        lambda folder: Formula(folder, started),
+        reuse=[tmp_path / "one" / "results.json"],
+    )
+    assert started == []
+    assert best.trials == 8
+    assert len(outcome.reused) == len(outcome.results.cells) == 16
+    assert all(cell in before.results.cells for cell in outcome.results.cells)
 
 
 def test_what_is_searched_is_not_crossed(tmp_path: Path) -> None:

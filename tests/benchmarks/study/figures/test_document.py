@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from dspctl.benchmarks.study.figures.__main__ import main
-from dspctl.benchmarks.study.figures.document import replace_blocks
+from dspctl.benchmarks.study.figures.collecting import collect
+from dspctl.benchmarks.study.figures.document import blocks_of, replace_blocks
 from dspctl.benchmarks.study.figures.random_returns import RandomReturn, write_random
 from dspctl.benchmarks.study.record import save_results
 from dspctl.errors import ConfigProblem
@@ -55,6 +56,26 @@ def test_everything_twice_is_the_same_bytes(
     assert doc.read_bytes() == (tmp_path / "b" / "study.md").read_bytes()
     assert not (images / "lambda-old.png").exists()
     assert (images / "mine.png").exists()
+
+
+def test_cells_that_several_studies_hold_change_nothing() -> None:
+    whole = everything(3)
+    cells = whole.cells
+    # As studies that share their unpruned cells and more, in one order and the other.
+    first, second = (
+        [one for one in cells if one.method in (*methods, "ppo")]
+        for methods in (("dsp", "linear", "dense-small"), ("dsp", "dsp-kd"))
+    )
+    assert {one.key for one in (*first, *second)} == {one.key for one in cells}
+    assert len(first) + len(second) > len(cells)
+    alone = blocks_of({"a": whole}, collect([whole], RANDOM), [], ".")
+    for one, two in ((first, second), (second, first)):
+        studies = {"a": study(one), "b": study(two)}
+        found = blocks_of(studies, collect(list(studies.values()), RANDOM), [], ".")
+        assert {**found, "provenance": ""} == {**alone, "provenance": ""}
+        counted = f"{len(cells)} in all, each counted once"
+        assert counted in found["provenance"]
+        assert counted not in alone["provenance"]
 
 
 def test_the_stored_document_is_the_stored_results() -> None:

@@ -51,9 +51,9 @@ def keygen(
             "private key": f"{made.private}, "
             + ("encrypted" if encrypt else "not encrypted: whoever reads it can sign"),
             "public key": str(made.public),
-            "key id": made.key_id,
         },
     )
+    _print_id(made.key_id)
     show.next_command(f"dspctl sign bundle --key {made.private}", "on this machine")
 
 
@@ -81,12 +81,18 @@ def sign(
     show.facts(
         str(bundle),
         {
-            "signed by": done.key_id + ("" if done.changed else ", as before"),
-            "manifest": f"SHA-256 {done.digest}",
+            "state": "signed" if done.changed else "signed by this key before, nothing changed",
             "signatures": show.count(len(done.signers)),
+            "manifest": f"SHA-256 {done.digest[:16]}…",
         },
     )
+    _print_id(done.key_id)
     show.next_command(f"dspctl verify {bundle} --public-key KEY.pem", "where it is to run")
+
+
+def _print_id(key_id: str) -> None:
+    """On a line of its own, whole: it is copied into lists of revoked keys."""
+    show.stdout().print(f"key id: {key_id}")
 
 
 def _passphrase(variable: str, *, confirm: bool) -> str | None:

@@ -7,12 +7,12 @@ order of steps are in ``docs/deploy.md``.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from dspctl.runtime.deploy.back import rollback
     from dspctl.runtime.deploy.install import Deployed, deploy
-    from dspctl.runtime.deploy.rollback import rollback
 
 __all__ = ["Deployed", "deploy", "rollback"]
 
-_HOMES = {"Deployed": "install", "deploy": "install", "rollback": "rollback"}
+_HOMES = {"Deployed": "install", "deploy": "install", "rollback": "back"}
 
 
 def __getattr__(name: str) -> Any:

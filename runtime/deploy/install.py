@@ -112,14 +112,20 @@ def _install(
     trust: Trust | None,
     keep: int,
 ) -> Deployed:
-    there = _there_already(place, source, release, trust)
-    if there is None:
+    held = _there_already(place, source, release, trust)
+    if held is None:
         there, found = _copied(place, source, release, trust)
     else:
-        found = verified(place.folder(there), trust)
+        there, found = held, verified(place.folder(held), trust)
     changed, before = there != current, place.previous()
     if changed:
-        switch(place, there, current)
+        try:
+            switch(place, there, current)
+        except OSError:
+            if held is None:
+                with suppress(OSError):  # it must not take the place that was lacking
+                    place.remove(there)
+            raise
         before = current
     # From here on the new one runs, and nothing may say that it does not.
     return Deployed(place.folder(there), there, before, _make_room(place, keep), found, changed)

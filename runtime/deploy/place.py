@@ -169,6 +169,7 @@ def locked(path: Path, *, create: bool) -> Iterator[Place]:
     check_place(path, create=create)
     try:
         (path / RELEASES).mkdir(parents=True, exist_ok=True)
+        sync_folder(path.parent)
         descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise WriteFailed(

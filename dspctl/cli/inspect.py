@@ -225,5 +225,7 @@ def _short(value: Any) -> str:
     """A lineage entry on one line."""
     if isinstance(value, list):
         return "-".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
     text = str(value)
     return f"{text[:12]}…" if len(text) == _SHA256_DIGITS else text

@@ -172,10 +172,7 @@ def locked(path: Path, *, create: bool) -> Iterator[Place]:
         sync_folder(path.parent)
         descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
-        raise WriteFailed(
-            f"{path} cannot be written ({error.strerror or error}): check its permissions and the "
-            "space on its disk"
-        ) from error
+        raise _unwritable(path, error) from error
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,10 +181,20 @@ def locked(path: Path, *, create: bool) -> Iterator[Place]:
                 f"another process deploys to {path}: wait for it, then repeat the command"
             ) from error
         place = Place(path)
-        place.sweep()
+        try:
+            place.sweep()
+        except OSError as error:
+            raise _unwritable(path, error) from error
         yield place
     finally:
         os.close(descriptor)
+
+
+def _unwritable(path: Path, error: OSError) -> WriteFailed:
+    return WriteFailed(
+        f"{path} cannot be written ({error.strerror or error}): check its permissions and the "
+        "space on its disk"
+    )
 
 
 def check_place(path: Path, *, create: bool) -> None:
@@ -195,7 +202,15 @@ def check_place(path: Path, *, create: bool) -> None:
 
     Raises:
         NoDeployment: it holds something else, or nothing and *create* is False.
+        WriteFailed: this process may not look into it.
     """
+    try:
+        _check_names(path, create=create)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _check_names(path: Path, *, create: bool) -> None:
     if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
         if not create:
             raise NoDeployment(

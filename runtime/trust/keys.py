@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from dspctl.errors import KeyExposed, KeyFormat, KeyNotFound, KeyPassphrase, OutputExists
+from dspctl.errors import (
+    KeyExposed,
+    KeyFormat,
+    KeyNotFound,
+    KeyPassphrase,
+    OutputExists,
+    WriteFailed,
+)
 from dspctl.runtime.bundle.signatures import is_key_id
 from dspctl.runtime.files import write_bytes
 from dspctl.runtime.trust import ed25519
@@ -38,10 +45,13 @@ def make_key(name: Path, passphrase: str | None = None) -> KeyPair:
 
     Raises:
         OutputExists: one of the files exists; a key is never replaced.
+        KeyFormat: the path has no name.
         KeyPassphrase: the passphrase is empty.
         MissingExtra: ``cryptography`` is not installed.
         WriteFailed: the folder cannot be written.
     """
+    if name.name in ("", ".."):
+        raise KeyFormat(f"{name} is no name for a key: give one such as ops, or keys/ops")
     private, public = (name.with_name(name.name + end) for end in (PRIVATE_SUFFIX, PUBLIC_SUFFIX))
     for path in (private, public):
         if os.path.lexists(path):
@@ -56,7 +66,11 @@ def make_key(name: Path, passphrase: str | None = None) -> KeyPair:
     seed = ed25519.new_private_key()
     raw = ed25519.public_of(seed)
     write_bytes(private, ed25519.pem_from_private(seed, passphrase), mode=0o600)
-    write_bytes(public, ed25519.pem_from_public(raw))
+    try:
+        write_bytes(public, ed25519.pem_from_public(raw))
+    except WriteFailed:
+        private.unlink(missing_ok=True)  # nobody has it yet, and it would bar the second try
+        raise
     return KeyPair(private, public, ed25519.key_id_of(raw))
 
 
@@ -107,7 +121,10 @@ def public_keys(paths: Iterable[str | os.PathLike[str]]) -> Mapping[str, bytes]:
         path = Path(each)
         files = [path]
         if path.is_dir():
-            files = sorted(entry for entry in path.iterdir() if entry.suffix == PUBLIC_SUFFIX)
+            try:
+                files = sorted(entry for entry in path.iterdir() if entry.suffix == PUBLIC_SUFFIX)
+            except OSError as error:
+                raise _unreadable(path, error) from error
             if not files:
                 raise KeyNotFound(f"{path} holds no {PUBLIC_SUFFIX} file: put public keys there")
         for file in files:
@@ -155,6 +172,12 @@ def _public_key(path: Path) -> bytes:
         ) from None
 
 
+def _unreadable(path: Path, error: OSError) -> KeyNotFound:
+    return KeyNotFound(
+        f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
+    )
+
+
 def _read(path: Path, *, private: bool = False, limit_bytes: int = _LARGEST_BYTES) -> bytes:
     try:
         # Not blocking, so that a pipe of this name does not hang; regular files ignore it.
@@ -170,9 +193,7 @@ def _read(path: Path, *, private: bool = False, limit_bytes: int = _LARGEST_BYTE
                 )
             data = file.read(limit_bytes + 1)
     except OSError as error:
-        raise KeyNotFound(
-            f"{path} cannot be read ({error.strerror or error}): check the path and its permissions"
-        ) from error
+        raise _unreadable(path, error) from error
     if len(data) > limit_bytes:
         raise KeyFormat(f"{path} is too large to be what it should be: check the path")
     return data

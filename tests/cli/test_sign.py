@@ -207,13 +207,14 @@ def test_without_the_package(
     spawn: Call, bundle: Path, key: Path, tmp_path: Path, command: str
 ) -> None:
     private, public = f"{key}.key", f"{key}.pem"
-    words = {
+    lines: dict[str, list[str | Path]] = {
         "keygen": [tmp_path / "other"],
         "sign": [bundle, "--key", private],
         "verify": [bundle, "--public-key", public],
         "deploy": [bundle, "--to", tmp_path / "to", "--public-key", public],
         "rollback": [tmp_path / "to", "--public-key", public],
-    }[command]
+    }
+    words = lines[command]
     without = "import sys; sys.modules['cryptography'] = None\n"
     if command == "rollback":
         # Twice, so that there is something to go back to.

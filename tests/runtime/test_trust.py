@@ -203,6 +203,33 @@ def test_every_bit_of_a_signature_counts(bundle: Path, maker: Pair) -> None:
             open_bundle(bundle, trust=trusting(maker))
 
 
+def test_no_flipped_bit_goes_unnoticed(bundle: Path, maker: Pair, tmp_path: Path) -> None:
+    """In the manifest, its signatures and every other file."""
+    maker.sign(bundle)
+    pair_in(tmp_path / "keys", "other").sign(bundle)
+    rng, trust = np.random.default_rng(0), trusting(maker)
+    counted: dict[str, int] = {}
+    for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        for _ in range(100):
+            flipped = bytearray(content)
+            flipped[rng.integers(len(flipped))] ^= 1 << int(rng.integers(8))
+            path.write_bytes(flipped)
+            try:
+                signed_by = open_bundle(bundle, trust=trust).signed_by
+            except errors.BundleProblem:
+                counted[path.name] = counted.get(path.name, 0) + 1
+            else:  # the other signature, of which nobody here knows whether it holds
+                assert path.name == SIGNATURES
+                assert signed_by == (key_id(maker),)
+        path.write_bytes(content)
+    assert {name for name, count in counted.items() if count == 100} == {
+        path.name for path in bundle.rglob("*") if path.is_file() and path.name != SIGNATURES
+    }
+    assert 50 < counted[SIGNATURES] < 100
+    open_bundle(bundle, trust=trust)
+
+
 def test_files_swapped_between_two_signed_bundles_are_refused(maker: Pair, tmp_path: Path) -> None:
     one, two = (bundle_of(tmp_path / f"b{seed}", make_policy(seed)) for seed in (1, 2))
     for bundle in (one, two):
@@ -398,6 +425,26 @@ def test_a_new_pair(bundle: Path, tmp_path: Path) -> None:
         make_key(tmp_path / "k" / "ops.v2")
     assert contents(tmp_path / "k") == before
     assert make_key(tmp_path / "k" / "b").key_id != made.key_id
+    for wrong in ("/", "..", "."):
+        with pytest.raises(errors.KeyFormat, match="no name for a key"):
+            make_key(Path(wrong))
+
+
+def test_half_a_pair_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flush, calls = os.fsync, []
+
+    def full(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) > 2:  # the file and the folder of the private key
+            raise OSError(28, "No space left on device")
+        flush(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(errors.WriteFailed):
+            make_key(tmp_path / "ops")
+    assert list(tmp_path.iterdir()) == []
+    make_key(tmp_path / "ops")
 
 
 def test_an_encrypted_key(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from dspctl.errors import BundleProblem, NoPrevious, WriteFailed
-from dspctl.runtime.deploy.install import Deployed, verified
+from dspctl.runtime.deploy.copying import verified
+from dspctl.runtime.deploy.install import Deployed
 from dspctl.runtime.deploy.place import locked
 from dspctl.runtime.trust import Trust
 

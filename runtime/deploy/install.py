@@ -1,26 +1,20 @@
 """``deploy(bundle, folder)``: verified, copied, verified again, and only then switched to."""
 
 import logging
-import os
-import shutil
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspctl.errors import BundleProblem, BundleUnfit, OtherPolicy, VersionNotLater, WriteFailed
-from dspctl.runtime.bundle import MANIFEST, Bundle, open_bundle
-from dspctl.runtime.bundle.manifest import SIGNATURES
-from dspctl.runtime.bundle.signatures import bytes_from_signatures
+from dspctl.errors import OtherPolicy, VersionNotLater, WriteFailed
+from dspctl.runtime.bundle import Bundle, open_bundle
+from dspctl.runtime.deploy.copying import copied, hold_nothing, there_already, verified
 from dspctl.runtime.deploy.place import Place, Release, check_place, locked, order_of, release_of
-from dspctl.runtime.files import sync_folder
 from dspctl.runtime.trust import Trust
-from dspctl.runtime.verify import Verification, verify
+from dspctl.runtime.verify import Verification
 
 FEWEST_KEPT = 2
 """What runs, and what ran before."""
-
-_EXECUTABLE, _PLAIN = 0o755, 0o644
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +84,7 @@ def deploy(
     Whatever is raised, and whenever the process is killed, what ran before still does.
     """
     check_place(to, create=True)
-    source = open_bundle(bundle, hold=_hold_nothing, trust=trust)  # before anything is made
+    source = open_bundle(bundle, hold=hold_nothing, trust=trust)  # before anything is made
     with locked(to, create=True) as place:
         current = place.current()
         release = release_of(source.manifest, source.digest)
@@ -112,9 +106,9 @@ def _install(
     trust: Trust | None,
     keep: int,
 ) -> Deployed:
-    held = _there_already(place, source, release, trust)
+    held = there_already(place, source, release, trust)
     if held is None:
-        there, found = _copied(place, source, release, trust)
+        there, found = copied(place, source, release, trust)
     else:
         there, found = held, verified(place.folder(held), trust)
     changed, before = there != current, place.previous()
@@ -129,23 +123,6 @@ def _install(
         before = current
     # From here on the new one runs, and nothing may say that it does not.
     return Deployed(place.folder(there), there, before, _make_room(place, keep), found, changed)
-
-
-def verified(folder: Path, trust: Trust | None) -> Verification:
-    """Verify an installed bundle on this machine.
-
-    Raises:
-        BundleUnfit: a backend computes something else here.
-        BundleProblem, KeyProblem, PolicyProblem: as `verify`.
-    """
-    found = verify(folder, trust)
-    if not found.passed:
-        failed = next(each for each in found.backends if each.state == "failed")
-        raise BundleUnfit(
-            f"{found.bundle.manifest.name} {found.bundle.manifest.version} does not work here "
-            f"({failed.name}: {failed.found}); nothing was switched: run  dspctl verify  on it"
-        )
-    return found
 
 
 def switch(place: Place, to: Release, current: Release | None) -> None:
@@ -165,10 +142,6 @@ def switch(place: Place, to: Release, current: Release | None) -> None:
         raise
 
 
-def _hold_nothing(name: str) -> bool:
-    return False
-
-
 def _check_order(release: Release, current: Release | None, path: Path, allowed: bool) -> None:
     if current is None or release.digest == current.digest:
         return
@@ -184,74 +157,6 @@ def _check_order(release: Release, current: Release | None, path: Path, allowed:
             f"{f'another {release.version}' if same else f'the older {release.version}'}: export "
             "with a later --version, or insist with --allow-downgrade"
         )
-
-
-def _there_already(
-    place: Place, source: Bundle, release: Release, trust: Trust | None
-) -> Release | None:
-    """An installed copy that is as good as the source: whole, and with the same signatures."""
-    for each in place.installed():
-        if (each.name, each.version, each.digest) != (
-            release.name,
-            release.version,
-            release.digest,
-        ):
-            continue
-        try:
-            held = open_bundle(place.folder(each), hold=_hold_nothing, trust=trust)
-        except BundleProblem as error:
-            log.warning("%s is installed anew: %s", each.folder, error)
-            continue
-        if (held.digest, held.signatures) == (source.digest, source.signatures):
-            return each
-    return None
-
-
-def _copied(
-    place: Place, source: Bundle, release: Release, trust: Trust | None
-) -> tuple[Release, Verification]:
-    """Copy what was verified, verify the copy, and give it its name."""
-    temporary = place.temporary()
-    try:
-        temporary.mkdir()
-        _copy(source, temporary)
-        found = verified(temporary, trust)
-        named, number = release, 1
-        while os.path.lexists(place.folder(named)):  # a damaged copy, or one with other signatures
-            named, number = _numbered(release, number), number + 1
-        temporary.rename(place.folder(named))
-        sync_folder(place.releases)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return named, found
-
-
-def _numbered(release: Release, number: int) -> Release:
-    folder = f"{release.folder}-{number}"
-    return Release(folder, release.name, release.version, release.digest)
-
-
-def _copy(source: Bundle, folder: Path) -> None:
-    """Every file, flushed to the disk. What is written is what was compared with the manifest."""
-    manifest = (source.path / MANIFEST).read_bytes()  # another one would not verify afterwards
-    contents = {MANIFEST: manifest}
-    if source.signatures:
-        contents[SIGNATURES] = bytes_from_signatures(source.signatures)
-    for name, data in contents.items():
-        _write(folder / name, data, _PLAIN)
-    for name, entry in source.manifest.files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        _write(folder / name, source.data[name], _EXECUTABLE if entry.executable else _PLAIN)
-    for each in [*(path for path in folder.rglob("*") if path.is_dir()), folder]:
-        sync_folder(each)
-
-
-def _write(path: Path, data: bytes, mode: int) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    path.chmod(mode)
 
 
 def _make_room(place: Place, keep: int) -> tuple[str, ...]:

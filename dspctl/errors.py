@@ -213,6 +213,26 @@ class BundleTampered(BundleProblem):
     """A file differs from what was exported, or one is there that was not exported."""
 
 
+class BundleUnsigned(BundleProblem):
+    """A signature was asked for, and the bundle carries none."""
+
+
+class BundleSignatureInvalid(BundleProblem):
+    """A trusted key's signature is there, and it is not one of this manifest."""
+
+
+class KeyUntrusted(BundleProblem):
+    """Only keys signed the bundle that are not among the trusted ones; the message names them."""
+
+
+class KeyRevoked(BundleProblem):
+    """Of the trusted keys only revoked ones signed the bundle; the message names them."""
+
+
+class BundleUnfit(BundleProblem):
+    """A bundle is what was exported, and computes something else than its policy here."""
+
+
 class ObservationProblem(DspctlError):
     """An observation cannot be used."""
 
@@ -283,6 +303,60 @@ class CompilationFailed(NativeBuildProblem):
 
 class TargetTooSmall(DspctlError):
     """The policy does not fit what the target offers; the message says by how much."""
+
+
+# --- keys ---------------------------------------------------------------------------------
+
+
+class KeyProblem(DspctlError):
+    """A key, or a list of keys, cannot be used."""
+
+
+class KeyNotFound(KeyProblem):
+    """There is no key at this path."""
+
+
+class KeyFormat(KeyProblem):
+    """The file is no Ed25519 key in PEM, or the other half of the pair; or no list of key ids."""
+
+
+class KeyExposed(KeyProblem):
+    """Others may read the private key; the message holds the chmod command."""
+
+
+class KeyPassphrase(KeyProblem):
+    """The private key is encrypted, and the passphrase is not given or not the right one."""
+
+
+class TooManySignatures(KeyProblem):
+    """The bundle carries as many signatures as there may be."""
+
+
+# --- deployments --------------------------------------------------------------------------
+
+
+class DeployProblem(DspctlError):
+    """A bundle cannot be installed, or taken back; what ran before still does."""
+
+
+class NoDeployment(DeployProblem):
+    """The folder holds something else than installed bundles, or none yet."""
+
+
+class DeployLocked(DeployProblem):
+    """Another process installs a bundle there."""
+
+
+class OtherPolicy(DeployProblem):
+    """The folder runs bundles of another name, with whose versions this one's do not compare."""
+
+
+class VersionNotLater(DeployProblem):
+    """The bundle's version is not later than the installed one's; names --allow-downgrade."""
+
+
+class NoPrevious(DeployProblem):
+    """There is no earlier bundle to go back to."""
 
 
 # --- measurements -------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import platform
 from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from dspctl import __version__
 from dspctl.errors import InvalidRate, InvalidVersion
+from dspctl.exporter.bom import BOM, bytes_from_bom
 from dspctl.exporter.bundle_files import SHA256SUMS, Subject, bundle_files, checksums
 from dspctl.exporter.c.names import check_identifier, identifier_from_environment
 from dspctl.exporter.draft import Draft, Recorded
@@ -210,6 +212,10 @@ def _write(
         strict=draft.strict,
         golden=len(draft.golden.observations),
     )
+    tools = _tool_versions()
+    libc = " ".join(platform.libc_ver()).strip()
+    bom = bytes_from_bom(draft, version=version, targets=plan.targets, tools=tools, libc=libc)
+    draft.add({BOM: bom})
     draft.add(bundle_files(subject, frozenset(draft.files)))
     draft.add({SHA256SUMS: checksums(draft.files)})
     manifest = manifest_of(
@@ -221,7 +227,7 @@ def _write(
         rate_hz=rate_hz,
         builds=draft.builds,
         dspctl=__version__,
-        tools=_tool_versions(),
+        tools=tools,
         executables=frozenset(draft.executables),
     )
     with new_folder(out, force=force, marker=MANIFEST) as folder:

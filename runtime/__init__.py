@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     )
     from dspctl.runtime.policy.file import load_policy, save_policy
     from dspctl.runtime.policy.guarded import with_guard
+    from dspctl.runtime.trust import Trust
 
 __all__ = [
     "BACKENDS",
@@ -36,6 +37,7 @@ __all__ = [
     "ObservationSpec",
     "Policy",
     "Runner",
+    "Trust",
     "load",
     "load_policy",
     "save_policy",
@@ -52,6 +54,7 @@ _HOMES = {
     "ObservationSpec": "policy",
     "Policy": "policy",
     "Runner": "backends.protocol",
+    "Trust": "trust",
     "load_policy": "policy.file",
     "save_policy": "policy.file",
     "with_guard": "policy.guarded",

@@ -26,8 +26,13 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputExists(f"{path} exists: choose another path, or pass --force to replace it")
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write *data* to *path* atomically and durably.
+
+    Args:
+        path: where it shall stand.
+        data: all of it.
+        mode: of the file from its first byte on, less what the process's umask takes away.
 
     Raises:
         WriteFailed: the disk is full or the folder cannot be written; the old file is intact.
@@ -35,7 +40,8 @@ def write_bytes(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as handle:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with os.fdopen(os.open(temporary, flags, mode), "wb") as handle:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
@@ -48,7 +54,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     finally:
         with suppress(OSError):  # gone already after the rename
             temporary.unlink()
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -98,7 +104,7 @@ def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterato
         ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _check_replaceable(path: Path, marker: str | None) -> None:
@@ -127,7 +133,7 @@ def _replace_folder(new: Path, path: Path) -> None:
             old.unlink()
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Make a rename in *folder* survive a power cut, where the file system supports it."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

@@ -16,12 +16,13 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from dspctl.runtime.backends.runner import Runner
+    from dspctl.runtime.trust import Trust
 
 BACKENDS: tuple[str, ...] = tuple(OPENERS)
 """In the order in which ``auto`` tries them."""
 
 
-def load(path: str | PathLike[str], backend: str = "auto") -> Runner:
+def load(path: str | PathLike[str], backend: str = "auto", *, trust: Trust | None = None) -> Runner:
     """Open a policy or a bundle, ready to act.
 
     A bundle's backend is used only after it has answered the golden vectors here, on this machine,
@@ -31,11 +32,15 @@ def load(path: str | PathLike[str], backend: str = "auto") -> Runner:
     Args:
         path: a policy file (NumPy runs it) or a bundle folder.
         backend: one of `BACKENDS`, or ``auto``.
+        trust: whose signature a bundle has to carry; None for nobody's.
 
     Raises:
         UnknownBackend: no such backend.
         BackendUnavailable: it cannot run this artefact here, or it computes something else.
-        MissingExtra: its package is not installed.
+        MissingExtra: its package is not installed, or *trust* is given without ``cryptography``.
+        BundleUnsigned, BundleSignatureInvalid, KeyUntrusted, KeyRevoked: nobody whom *trust* names
+            signed it; a policy file nobody can sign.
+        KeyProblem: a key that *trust* names cannot be read.
         PolicyProblem, BundleProblem: the artefact cannot be used.
     """
     if backend != "auto" and backend not in OPENERS:
@@ -51,6 +56,11 @@ def load(path: str | PathLike[str], backend: str = "auto") -> Runner:
                 f"{where} is a policy file, which only numpy runs: write a bundle with  "
                 f"dspctl export {where} --target cpu -o bundle  and load that"
             )
+        if trust is not None and trust.required:
+            raise errors.BundleUnsigned(
+                f"{where} is a policy file, which carries no signature, and one is required: give "
+                "the bundle that was made from it"
+            )
         from dspctl.runtime.backends.numpy_runner import NumpyRunner
 
         runner: Runner = NumpyRunner(load_policy(where))
@@ -61,8 +71,9 @@ def load(path: str | PathLike[str], backend: str = "auto") -> Runner:
     if backend == "auto":
         from dspctl.runtime.fastest import fastest_runner
 
-        return fastest_runner(open_bundle(where))
-    bundle = open_bundle(where, hold=_is_library if backend == "native" else None)
+        return fastest_runner(open_bundle(where, trust=trust))
+    hold = _is_library if backend == "native" else None
+    bundle = open_bundle(where, hold=hold, trust=trust)
     runner, golden = OPENERS[backend](bundle), golden_of(bundle)
     del bundle  # its memory serves for the comparison
     prove(runner, golden)

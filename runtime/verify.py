@@ -20,6 +20,7 @@ from dspctl.runtime.bundle import Bundle, open_bundle
 from dspctl.runtime.machine import this_machine
 from dspctl.runtime.reference.golden import Golden
 from dspctl.runtime.reference.parity import Parity
+from dspctl.runtime.trust import Trust
 
 State = Literal["passed", "not here", "failed"]
 
@@ -57,7 +58,7 @@ class Verification:
     Attributes:
         bundle: what was verified; its files were compared with their hashes to get here.
         machine: this machine, in words.
-        contents: schema, hashes, golden vectors.
+        contents: schema, hashes, signatures where there are some, golden vectors.
         backends: one per backend; one per library for the native one.
         versions: what took part at export against what is here. They are told, not judged: the
             golden vectors judge.
@@ -83,6 +84,8 @@ class Verification:
             "version": manifest.version,
             "machine": self.machine,
             "passed": self.passed,
+            "digest": self.bundle.digest,
+            "signed_by": list(self.bundle.signed_by),
             "contents": [finding.to_json() for finding in self.contents],
             "backends": [finding.to_json() for finding in self.backends],
             "versions": [
@@ -92,28 +95,41 @@ class Verification:
         }
 
 
-def verify(path: Path) -> Verification:
+def verify(path: Path, trust: Trust | None = None) -> Verification:
     """Verify a bundle on this machine.
 
+    Args:
+        path: the folder.
+        trust: whose signature it has to carry; None for nobody's.
+
     Raises:
-        BundleProblem: a file is missing, changed or additional, or the manifest is malformed.
+        BundleProblem: a file is missing, changed or additional, the manifest is malformed, or
+            nobody whom *trust* names signed it.
+        KeyProblem, MissingExtra: the keys cannot be read, or there is nothing to check them with.
         PolicyProblem: the policy inside cannot be used.
     """
-    bundle = open_bundle(path)
+    bundle = open_bundle(path, trust=trust)
     golden = golden_of(bundle)
     return Verification(
         bundle=bundle,
         machine=str(this_machine()),
-        contents=tuple(_contents(bundle)),
+        contents=tuple(_contents(bundle, trust)),
         backends=tuple(_backends(bundle, golden)),
         versions=tuple(_versions(bundle)),
     )
 
 
-def _contents(bundle: Bundle) -> Iterator[Finding]:
+def _contents(bundle: Bundle, trust: Trust | None) -> Iterator[Finding]:
     manifest = bundle.manifest
     yield Finding("schema", "passed", "2, as this dspctl reads it")
     yield Finding("files", "passed", f"{len(manifest.files)} and the manifest, none changed")
+    if bundle.signed_by:
+        yield Finding("signature", "passed", f"by {', '.join(bundle.signed_by)}")
+    elif bundle.signatures:
+        named = ", ".join(each.key_id for each in bundle.signatures)
+        yield Finding("signature", "not here", f"not checked, no key is given: claims {named}")
+    elif trust is not None:
+        yield Finding("signature", "not here", "none in the bundle, and none is required")
     if bundle.golden is None:
         yield Finding("golden vectors", "not here", "none in the bundle: edge cases stand in")
     else:

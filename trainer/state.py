@@ -1,6 +1,7 @@
 """Everything that one training iteration hands to the next."""
 
 from dataclasses import dataclass
+from importlib import metadata
 
 import numpy as np
 
@@ -159,5 +160,12 @@ class TrainState:
                 "steps": self.steps,
                 "units": list(self.actor.network.hidden),
                 "dspctl": dspctl.__version__,
+                "packages": _packages(config),
             },
         )
+
+
+def _packages(config: TrainConfig) -> dict[str, str]:
+    """Versions of what trained: the bill of materials of a bundle lists them."""
+    packages = ["gymnasium", "numpy", *(["torch"] if config.update == "autograd" else [])]
+    return {package: metadata.version(package) for package in packages}

@@ -154,11 +154,18 @@ def _policy(source: PolicySource, runs: Sequence[RunSource]) -> Provenance:
     origin = next((run for run in runs if run.sha256 == source.made_from), None)
     start = "RUN" if origin is None else name_of(origin.path)
     lineage = source.policy.lineage
-    said = {key: value for key, value in lineage.items() if key != "compacted"}
+    said = {key: value for key, value in lineage.items() if key not in ("compacted", "packages")}
+    packages = lineage.get("packages")
     facts = [
         Fact("SHA-256 of the policy", source.sha256),
         *_if("made from the masked policy with SHA-256", source.made_from),
         *_if("lineage", ", ".join(f"{key} {setting_of(value)}" for key, value in said.items())),
+        *_if(
+            "trained with",
+            ", ".join(f"{name} {version}" for name, version in packages.items())
+            if isinstance(packages, dict)
+            else "",
+        ),
     ]
     command = f"dspctl compact {start} -o {name_of(source.path)}"
     if source.manifest is not None:

@@ -14,6 +14,7 @@ from dspctl.cli import (
     bench,
     compact,
     demo,
+    deploy,
     doctor,
     engine,
     evaluate,
@@ -22,6 +23,7 @@ from dspctl.cli import (
     report,
     show,
     shrink,
+    sign,
     study,
     train,
     verify,
@@ -92,6 +94,10 @@ app.command("shrink")(shrink.shrink)
 app.command("compact")(compact.compact)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
+app.command("keygen")(sign.keygen)
+app.command("sign")(sign.sign)
+app.command("deploy")(deploy.deploy)
+app.command("rollback")(deploy.rollback)
 app.command("bench")(bench.bench)
 app.command("study")(study.study)
 app.command("report")(report.report)

@@ -158,6 +158,15 @@ def _matplotlib() -> str:
     return f"{matplotlib.__version__}, one picture"
 
 
+def _cryptography() -> str:
+    import cryptography
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    key.public_key().verify(key.sign(b"check"), b"check")
+    return f"{cryptography.__version__}, one signature"
+
+
 _LIBNVINFER = "apt-get install python3-libnvinfer"
 _QEMU_ARM = "apt-get install qemu-system-arm"
 _TRAIN = "pip install 'dspctl[train]'"
@@ -174,6 +183,7 @@ CHECKS: tuple[Check, ...] = (
     Check("envpool", "faster training", "pip install 'dspctl[envpool]'", _envpool),
     Check("onnx", "export, fast backends", "pip install 'dspctl[export]'", _onnx),
     Check("matplotlib", "pictures", "pip install 'dspctl[bench]'", _matplotlib),
+    Check("cryptography", "sign, signatures", "pip install 'dspctl[sign]'", _cryptography),
     Check("C compiler", "export --target cpu", "apt-get install gcc libc6-dev", compiler),
     Check("zig", "export to other machines", "pip install 'dspctl[native]'", zig),
     Check("qemu-aarch64", "parity of aarch64 code", "apt-get install qemu-user", qemu_aarch64),

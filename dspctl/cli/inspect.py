@@ -151,6 +151,7 @@ def _draw_bundle(bundle: "Bundle") -> None:
             else f"{manifest.observation.rate_hz:g} Hz",
             "invalid observations": f"{manifest.observation.on_invalid}, safe action "
             + ", ".join(f"{value:g}" for value in manifest.action.safe_action),
+            "signatures": _signatures(bundle),
             "made": manifest.created or "not stated",
             "written by": f"dspctl {manifest.dspctl}"
             + "".join(f", {name} {version}" for name, version in manifest.tools.items()),
@@ -163,6 +164,13 @@ def _draw_bundle(bundle: "Bundle") -> None:
         for name, entry in manifest.files.items()
     ]
     show.table("Files, all as exported", ("file", "size", "sha256 begins"), rows)
+
+
+def _signatures(bundle: "Bundle") -> str:
+    if not bundle.signatures:
+        return "none"
+    named = ", ".join(each.key_id for each in bundle.signatures)
+    return f"{named}; dspctl verify --public-key checks them"
 
 
 def _parity(artefact: "Artefact") -> str:
@@ -217,5 +225,7 @@ def _short(value: Any) -> str:
     """A lineage entry on one line."""
     if isinstance(value, list):
         return "-".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {entry}" for name, entry in value.items())
     text = str(value)
     return f"{text[:12]}…" if len(text) == _SHA256_DIGITS else text

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dspctl.cli import show
+from dspctl.cli import show, trusting
 
 if TYPE_CHECKING:
     from dspctl.runtime.verify import Finding, Verification
@@ -15,16 +15,20 @@ _EXIT_FAILED = 1
 
 def verify(
     bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="The folder to verify.")],
+    public_key: trusting.PublicKeys = [],  # noqa: B006 - typer copies it
+    require_signature: trusting.RequireSignature = False,
+    revoked: trusting.Revoked = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
     """Verify a bundle: every file, and every backend that runs here on the golden vectors.
 
-    Needs NumPy only. Exits 0 when nothing failed, 1 when a backend computes something else, 2 when
-    the bundle is not what was exported.
+    Needs NumPy only, a signature **cryptography** too. Exits 0 when nothing failed, 1 when a
+    backend computes something else, 2 when the bundle is not what was exported, or not signed as
+    it was asked for.
     """
     from dspctl.runtime.verify import verify as verify_bundle
 
-    found = verify_bundle(bundle)
+    found = verify_bundle(bundle, trusting.trust_of(public_key, require_signature, revoked))
     if as_json:
         show.result_json(found.to_json())
     else:

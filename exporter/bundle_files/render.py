@@ -64,6 +64,7 @@ _MEANINGS = (
     ("golden.safetensors", "observations with the reference's answers"),
     ("parity.json", "how far every artefact was from the reference at export"),
     ("gate.json", "what the artefact earned in its environment at export"),
+    ("bom.cdx.json", "bill of materials, CycloneDX 1.6"),
     ("SHA256SUMS", "the same hashes for sha256sum"),
     ("README.md", "this"),
     ("native/", "C source and header, static and shared library, command, per processor"),

@@ -1,7 +1,8 @@
 """A bundle: the folder that goes to the vehicle. Only this package knows its keys.
 
 Every byte is verified when a bundle is opened. That is integrity, not authenticity: whoever can
-rewrite the files can rewrite the digests. The format is described in ``docs/bundle.md``.
+rewrite the files can rewrite the digests. Who made it is what `dspctl.runtime.trust` checks. The
+format is described in ``docs/bundle.md``.
 """
 
 from importlib import import_module

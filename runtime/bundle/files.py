@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dspctl.runtime.bundle.manifest import MANIFEST, FileEntry
+from dspctl.runtime.bundle.manifest import MANIFEST, SIGNATURES, FileEntry
 from dspctl.runtime.digest import sha256, sha256_of_file
 from dspctl.runtime.on_demand import errors
 
@@ -65,7 +65,9 @@ class BundleFiles(Mapping[str, bytes]):
 def verified_files(
     path: Path, entries: Mapping[str, FileEntry], hold: Callable[[str], bool]
 ) -> BundleFiles:
-    """Verify the folder *path*: it holds the files of *entries* and the manifest, and nothing else.
+    """Verify the folder *path*: it holds the files of *entries*, the manifest, and nothing else.
+
+    Signatures of the manifest may lie beside it; `dspctl.runtime.bundle.signatures` reads them.
 
     Args:
         path: the bundle's folder.
@@ -78,7 +80,7 @@ def verified_files(
         OSError: a file or folder cannot be read.
     """
     present = _names_under(str(path))
-    unlisted = sorted(present - entries.keys() - {MANIFEST})
+    unlisted = sorted(present - entries.keys() - {MANIFEST, SIGNATURES})
     if unlisted:
         raise errors.BundleTampered(
             f"{', '.join(unlisted)} not listed in {MANIFEST}: remove what does not "

@@ -25,6 +25,9 @@ from dspctl.runtime.strict_json import Fields, value_from_json
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
+SIGNATURES = "signatures.json"
+"""Written after the manifest, about it; so the one file that is there and not listed."""
+
 POLICY = "policy.safetensors"
 
 MOST_FILES = 1000
@@ -99,7 +102,7 @@ class Manifest:
         lineage: where the policy came from: run, masks, compaction.
         dspctl: the version that wrote it.
         tools: versions of the packages that took part.
-        files: every file but the manifest, by its path inside the bundle.
+        files: every file but the manifest and its signatures, by its path inside the bundle.
     """
 
     name: str
@@ -273,7 +276,8 @@ def _build_from_json(fields: Fields) -> Build:
 
 
 def _entry_from_json(name: str, value: Any) -> FileEntry:
-    if not _SAFE_NAME.fullmatch(name) or name == MANIFEST or len(name) > _LONGEST_PATH:
+    own = name in (MANIFEST, SIGNATURES)
+    if own or not _SAFE_NAME.fullmatch(name) or len(name) > _LONGEST_PATH:
         raise ValueError(f"{MANIFEST} lists the unsafe file name {name[:80]!r}")
     fields = Fields(value, f"{MANIFEST}: {name}")
     entry = FileEntry(

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dspctl.runtime.bundle.artefacts import PARITY, Artefact, artefacts_from_bytes
 from dspctl.runtime.bundle.files import BundleFiles, verified_files
-from dspctl.runtime.bundle.manifest import MANIFEST, POLICY, Manifest, manifest_from_bytes
+from dspctl.runtime.bundle.manifest import (
+    MANIFEST,
+    POLICY,
+    SIGNATURES,
+    Manifest,
+    manifest_from_bytes,
+)
 from dspctl.runtime.bundle.specs import action_specification, observation_specification
+from dspctl.runtime.digest import sha256
 from dspctl.runtime.on_demand import errors
 from dspctl.runtime.policy.file import policy_from_bytes
 from dspctl.runtime.records import record
@@ -18,7 +26,9 @@ from dspctl.runtime.reference.golden import GOLDEN, Golden, golden_from_bytes
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from dspctl.runtime.bundle.signatures import Signature
     from dspctl.runtime.policy import Policy
+    from dspctl.runtime.trust import Trust
 
 ONNX = "policy.onnx"
 ONNX_FP16 = "policy.fp16.onnx"
@@ -37,12 +47,19 @@ class Bundle:
         manifest: its description.
         data: every listed file's bytes, verified.
         policy: the parsed policy.
+        digest: SHA-256 of the manifest's file, hex. It lists every other file's, so this names
+            the whole bundle.
+        signatures: what lies in ``signatures.json``; nothing says of these that they hold.
+        signed_by: ids of the trusted keys whose signatures were checked, and hold.
     """
 
     path: Path
     manifest: Manifest
     data: BundleFiles
     policy: Policy
+    digest: str
+    signatures: tuple[Signature, ...] = ()
+    signed_by: tuple[str, ...] = ()
 
     @property
     def onnx(self) -> bytes | None:
@@ -74,23 +91,32 @@ class Bundle:
         return sum(entry.size_bytes for entry in self.manifest.files.values())
 
 
-def open_bundle(path: Path, *, hold: Callable[[str], bool] | None = None) -> Bundle:
+def open_bundle(
+    path: Path, *, hold: Callable[[str], bool] | None = None, trust: Trust | None = None
+) -> Bundle:
     """Read a bundle and verify every byte of it.
 
     Args:
-        path: the folder.
+        path: the folder, or a link to it; a link that is turned meanwhile changes nothing.
         hold: says of a file's name whether its bytes are held in memory; None for all. The others
             are verified as well, and read and verified again if somebody asks for them.
+        trust: whose signature it has to carry; None for nobody's. It is checked before the
+            manifest is looked into.
 
     Raises:
         BundleNotFound: there is no folder with a manifest at *path*.
         BundleFormat: the manifest, or a file in it, is malformed or of another schema.
         BundleIncomplete: a listed file is missing or cannot be read.
         BundleTampered: a file differs from its entry, or is not listed.
+        BundleUnsigned, BundleSignatureInvalid, KeyUntrusted, KeyRevoked: nobody whom *trust* names
+            signed it.
+        KeyProblem, MissingExtra: the keys cannot be read, or there is nothing to check them with.
         PolicyProblem: the policy inside cannot be used.
     """
+    if path.is_symlink():
+        path = path.resolve()
     try:
-        bundle = _open(path, hold or (lambda name: True))
+        bundle = _open(path, hold or (lambda name: True), trust)
         _ = bundle.golden, bundle.artefacts
     except errors.BundleProblem as error:
         raise type(error)(f"{path}: {error}") from error
@@ -106,7 +132,7 @@ def open_bundle(path: Path, *, hold: Callable[[str], bool] | None = None) -> Bun
     return bundle
 
 
-def _open(path: Path, hold: Callable[[str], bool]) -> Bundle:
+def _open(path: Path, hold: Callable[[str], bool], trust: Trust | None) -> Bundle:
     if not (path / MANIFEST).is_file():
         raise errors.BundleNotFound(
             f"there is no bundle here (no {MANIFEST}): write one with  "
@@ -114,11 +140,29 @@ def _open(path: Path, hold: Callable[[str], bool]) -> Bundle:
         )
     if (path / MANIFEST).stat().st_size > _MANIFEST_LIMIT_BYTES:
         raise ValueError(f"{MANIFEST} is too large to be one")
-    manifest = manifest_from_bytes((path / MANIFEST).read_bytes())
+    content = (path / MANIFEST).read_bytes()
+    signatures, signed_by = _signatures(path, content, trust)
+    manifest = manifest_from_bytes(content)
     data = verified_files(path, manifest.files, hold)
     policy = policy_from_bytes(data[POLICY], name=str(path / POLICY))
     _check_description(manifest, policy)
-    return Bundle(path, manifest, data, policy)
+    return Bundle(path, manifest, data, policy, sha256(content), signatures, signed_by)
+
+
+def _signatures(
+    path: Path, manifest: bytes, trust: Trust | None
+) -> tuple[tuple[Signature, ...], tuple[str, ...]]:
+    """What lies beside the manifest, and who is known to have signed it."""
+    found: tuple[Signature, ...] = ()
+    if os.path.lexists(path / SIGNATURES):  # else nothing of it is loaded: see decision 0011
+        from dspctl.runtime.bundle.signatures import signatures_in
+
+        found = signatures_in(path)
+    if trust is None:
+        return found, ()
+    from dspctl.runtime.trust.checking import check_signatures
+
+    return found, check_signatures(manifest, found, trust)
 
 
 def _check_description(manifest: Manifest, policy: Policy) -> None:

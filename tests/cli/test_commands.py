@@ -3,12 +3,13 @@
 import json
 import re
 import shutil
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dspctl import trainer
+from dspctl import __version__, trainer
 from dspctl.cli.bench import labels
 from dspctl.exporter import TARGETS, export
 from dspctl.runtime import BACKENDS, load, load_policy
@@ -267,8 +268,15 @@ def test_inspect_a_bundle(call: Call, bundle: Path) -> None:
     report = call("inspect", bundle, "--json").json()
     assert report["kind"] == "bundle"
     assert report["manifest"]["targets"] == ["cpu"]
-    assert report["policy"]["lineage"]["method"] == "dsp"
+    lineage = report["policy"]["lineage"]
+    assert lineage["method"] == "dsp"
+    packages = {name: version(name) for name in ("gymnasium", "numpy")}
+    assert lineage["packages"] == packages
+    materials = json.loads((bundle / "bom.cdx.json").read_text())["components"]
+    trained = {each["name"]: each["version"] for each in materials if "training" in str(each)}
+    assert trained == {"dspctl": __version__, **packages}
     shown = call("inspect", bundle).stdout
+    assert f"gymnasium {packages['gymnasium']}, numpy" in shown
     for part in (
         "policy.onnx",
         "output error at most",

@@ -17,7 +17,7 @@ from tests.exporter.conftest import Exported, contents
 from tests.exporter.native.tools import needs
 from tests.runtime.policies import assert_same_policy, make_policy, observations_of
 
-SMALL = {MANIFEST, POLICY, ONNX, GOLDEN, PARITY, "README.md", "SHA256SUMS"}
+SMALL = {MANIFEST, POLICY, ONNX, GOLDEN, PARITY, "README.md", "SHA256SUMS", "bom.cdx.json"}
 
 
 # --- what a bundle holds ----------------------------------------------------------------------

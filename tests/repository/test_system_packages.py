@@ -9,7 +9,7 @@ SCRIPT = Path(__file__).resolve().parents[2] / "tools" / "install-system-package
 
 def test_nothing_to_do_is_silent() -> None:
     needs("qemu-aarch64", "qemu-system-arm", "strace", "gcc", "g++", "cmake")
-    needs("chromium", "ssh", SSHD, "busybox")
+    needs("chromium", "ssh", SSHD, "busybox", "openssl")
     done = run(SCRIPT)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -26,5 +26,5 @@ def test_without_the_right_to_install_it_prints_the_line(tmp_path: Path) -> None
         *("chromium", "openssh-client"),
         # It has to be started by its whole path, so that is where it is looked for.
         *(() if Path(SSHD).exists() else ("openssh-server",)),
-        "busybox",
+        *("busybox", "openssl"),
     ]

@@ -242,7 +242,20 @@ def test_an_unreadable_file_is_named(bundle: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside", "/etc/passwd", "a/../b", "", ".", "a//b", "a\\b", "~x", ".ssh", MANIFEST]
+    "name",
+    [
+        "../outside",
+        "/etc/passwd",
+        "a/../b",
+        "",
+        ".",
+        "a//b",
+        "a\\b",
+        "~x",
+        ".ssh",
+        MANIFEST,
+        "signatures.json",
+    ],
 )
 def test_unsafe_names_are_refused(bundle: Path, name: str) -> None:
     entry = {"sha256": "0" * 64, "size_bytes": 0, "executable": False}

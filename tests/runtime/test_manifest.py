@@ -168,7 +168,11 @@ def test_what_is_malformed_is_refused_by_reader_and_schema(index: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../outside", "/etc/passwd", "a/../b", "", ".", "a//b", "a\\b", "~x", ".ssh", "a\n"]
+    "name",
+    [
+        *("../outside", "/etc/passwd", "a/../b", "", ".", "a//b", "a\\b", "~x", ".ssh", "a\n"),
+        *("manifest.json", "signatures.json"),
+    ],
 )
 def test_unsafe_names_are_refused_by_reader_and_schema(name: str) -> None:
     value = value_of(manifest())

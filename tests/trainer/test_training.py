@@ -97,6 +97,8 @@ def test_autograd_and_fused_updates_train_alike(tmp_path: Path) -> None:
     for update in ("fused", "autograd"):
         result = train(replace(config, update=update), tmp_path / update)
         policies.append(load_run(result.run).policy())
+    packages = [set(policy.lineage["packages"]) for policy in policies]
+    assert packages == [{"gymnasium", "numpy"}, {"gymnasium", "numpy", "torch"}]
     for one, other in zip(policies[0].layers, policies[1].layers, strict=True):
         np.testing.assert_array_equal(one.kept, other.kept)
         np.testing.assert_allclose(one.weight, other.weight, rtol=5e-3, atol=5e-4)

@@ -308,7 +308,7 @@ def test_any_number_of_layers_trains(tmp_path: Path, hidden: tuple[int, ...]) ->
     ],
 )
 def test_learning_rate(schedule: Any, hold: float, expected: list[float]) -> None:
-    from dspctl.trainer.loop import learning_rate_at
+    from dspctl.trainer.learning_rate import learning_rate_at
 
     config = tiny(
         steps=4_096, learning_rate=1.0, learning_rate_schedule=schedule, learning_rate_hold=hold

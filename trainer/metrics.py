@@ -63,9 +63,13 @@ class MetricsWriter:
         with self._named_errors():
             (folder / "tensorboard").mkdir(exist_ok=True)
             self._lines = (folder / "metrics.jsonl").open("a")
-            self._events = EventsWriter(
-                str(folder / "tensorboard" / "events"), f".from{resumed_at or 0}"
-            )
+            try:
+                self._events = EventsWriter(
+                    str(folder / "tensorboard" / "events"), f".from{resumed_at or 0}"
+                )
+            except OSError:
+                self._lines.close()
+                raise
             if resumed_at is not None:
                 start = SessionLog(status=SessionLog.START)
                 self._events.write_event(Event(step=resumed_at, session_log=start))
@@ -122,7 +126,10 @@ class MetricsWriter:
         finally:
             with suppress(OSError):
                 self._lines.close()
+            with suppress(OSError):
                 self._events.close()
+            with suppress(OSError):  # what failed to flush its file has not closed it
+                self._events._py_recordio_writer.close()
 
 
 def tagged_figures(row: dict[str, Any]) -> Iterator[tuple[str, float]]:

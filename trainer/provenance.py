@@ -59,8 +59,7 @@ def describe_here() -> dict[str, Any]:
                 "threading": entry.get("threading_layer"),
                 "threads": entry["num_threads"],
             }
-            for entry in threadpool_info()
-            if entry["user_api"] == "blas"
+            for entry in _blas()
         ],
         "variables": {
             name: value
@@ -109,6 +108,14 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, 
         for name, value in then.items()
         if here.get(name, "absent") != value
     }
+
+
+def _blas() -> list[dict[str, Any]]:
+    """The libraries that NumPy multiplies with. Its wheels bring their own; others that are loaded
+    (SciPy's, torch's) are then none of training's business."""
+    found = [entry for entry in threadpool_info() if entry["user_api"] == "blas"]
+    own = [entry for entry in found if "numpy" in entry["filepath"]]
+    return own or found
 
 
 def _command() -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from dspctl.errors import ConfigProblem, TrainingDiverged
 from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.environments import Task
-from dspctl.trainer.provenance import describe_here, differences
+from dspctl.trainer.provenance import differences
 from dspctl.trainer.pruning import method_named
 from dspctl.trainer.state import TrainState
 
@@ -50,18 +50,25 @@ def adjust(folder: RunFolder, changes: Mapping[str, Any]) -> None:
     folder.write_config(replace(folder.config, **changes))
 
 
-def note(folder: RunFolder, steps: int, before: Mapping[str, Any], *, anew: bool) -> None:
+def note(
+    folder: RunFolder,
+    steps: int,
+    here: Mapping[str, Any],
+    before: Mapping[str, Any],
+    *,
+    anew: bool,
+) -> None:
     """Record that the run was gone on with, in ``run.json``, and warn of what makes it another one.
 
     Args:
         folder: the run's.
         steps: environment steps at the checkpoint.
+        here: the record of this process, `describe_here`.
         before: the settings that were changed, with their values until now.
         anew: whether the environments start anew.
     """
     if not steps and not before:
         return
-    here = describe_here()
     entry: dict[str, Any] = {"steps": steps, "environments": "anew" if anew else "restored"}
     if changed := differences(folder.info.get("provenance", {}), here):
         entry["differs"] = {name: list(pair) for name, pair in changed.items()}

@@ -120,8 +120,9 @@ def train(
     if method.teacher and config.teacher and not resume:
         # Before anything of an older run is replaced.
         config = _reconciled(config, open_teacher(Path(config.teacher), task))
+    here = describe_here()
     if not resume:
-        folder = RunFolder.create(run, config, _about_this_machine(), force=force)
+        folder = RunFolder.create(run, config, _about(here), force=force)
     teacher: Teacher | None = None
     if method.teacher:
         try:
@@ -153,7 +154,7 @@ def train(
         ):
             loop = Loop(config, task, state, vector, folder, metrics, background, teacher)
             if resume:
-                note(folder, state.steps, replaced, anew=not loop.go_on)
+                note(folder, state.steps, here, replaced, anew=not loop.go_on)
             finished = loop.run(on_progress, should_stop)
     except TrainingDiverged as error:
         raise deliver_last_good(folder, task, error, state.steps) from error
@@ -228,8 +229,8 @@ def _reconciled(config: TrainConfig, teacher: Teacher) -> TrainConfig:
     return replace(config, normalize_observations=teacher.policy.normalizer is not None)
 
 
-def _about_this_machine() -> dict[str, Any]:
-    here = describe_here()
+def _about(here: dict[str, Any]) -> dict[str, Any]:
+    """What ``run.json`` says of the machine; the four outer names are those of earlier versions."""
     versions = here["versions"]
     return {
         **{name: versions[name] for name in ("dspctl", "python", "numpy")},

@@ -33,7 +33,7 @@ _VARIABLES = (
     "NPY_ENABLE_CPU_FEATURES",
     "PYTHONHASHSEED",
 )
-_VARIABLE_PREFIXES = ("MKL_", "KMP_")
+_VARIABLE_PREFIX = "MKL_"
 
 
 def describe_here() -> dict[str, Any]:
@@ -64,7 +64,7 @@ def describe_here() -> dict[str, Any]:
         "variables": {
             name: value
             for name, value in sorted(os.environ.items())
-            if name in _VARIABLES or name.startswith(_VARIABLE_PREFIXES)
+            if name in _VARIABLES or name.startswith(_VARIABLE_PREFIX)
         },
         "git": _git(Path(dspctl.__file__).resolve().parents[1]),
     }

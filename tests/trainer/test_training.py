@@ -221,12 +221,28 @@ def test_half_written_and_foreign_runs(
         load_run(run)
 
 
-@pytest.mark.parametrize("cut", [0, 7, 100, -1])
-def test_torn_checkpoint(run: Path, cut: int) -> None:
-    path = run / "checkpoint.safetensors"
-    path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(RunIncomplete, match="checkpoint"):
-        train(tiny(), run, resume=True)
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_that_never_began_is_begun_again(tmp_path: Path, run: Path, force: bool) -> None:
+    """A kill before the settings were written leaves the other file, and what was not finished."""
+    never = tmp_path / "never"
+    never.mkdir()
+    (never / "run.json").write_bytes((run / "run.json").read_bytes())
+    (never / ".config.json.0123abcd.tmp").write_text('{"sche')
+    with pytest.raises(RunIncomplete, match="cut off before it began"):
+        load_run(never)
+    assert train(tiny(steps=1_024), never, force=force).finished
+    assert list(never.glob("*.tmp")) == []
+
+
+def test_a_run_without_settings_is_replaced_with_force_only(run: Path) -> None:
+    """It may be a kill while an old run was removed, or a lost file: nobody but its owner knows."""
+    (run / "config.json").unlink()
+    before = (run / "policy.safetensors").read_bytes()
+    with pytest.raises(OutputExists, match="--force"):
+        train(tiny(steps=1_024), run)
+    assert (run / "policy.safetensors").read_bytes() == before
+    assert train(tiny(steps=1_024, seed=1), run, force=True).finished
+    assert (run / "policy.safetensors").read_bytes() != before
 
 
 @pytest.fixture

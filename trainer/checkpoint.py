@@ -18,7 +18,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,16 +25,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as bytes_from_tensors
 
-from dspctl.errors import OutputExists, RunIncomplete, RunNotFound, RunVersion, WriteFailed
+from dspctl.errors import RunIncomplete, RunNotFound, RunVersion
 from dspctl.runtime import Policy, load_policy, save_policy
-from dspctl.runtime.files import is_temporary, write_bytes, write_json
+from dspctl.runtime.files import write_bytes, write_json
 from dspctl.trainer import checkpoint_file
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
+from dspctl.trainer.run_files import make_room, metric_rows, read_json, read_tensors
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.state_parts import pack, unpack
 
@@ -85,14 +83,14 @@ class Run:
         size = self.policy().observation.size
         if not path.is_file():
             return np.empty((0, size), np.float32)
-        observations = _read_tensors(path)[0].get("observations")
+        observations = read_tensors(path).get("observations")
         if observations is None or observations.ndim != 2 or observations.shape[1] != size:
             raise RunIncomplete(f"{path} is damaged: train again with --force")
         return observations.astype(np.float32, copy=False)
 
     def metrics(self) -> list[dict[str, Any]]:
         """One record per finished iteration; a torn last line is left out."""
-        return _metric_rows(self.path / "metrics.jsonl")
+        return metric_rows(self.path / "metrics.jsonl")
 
 
 def load_run(path: Path) -> Run:
@@ -107,7 +105,7 @@ def load_run(path: Path) -> Run:
         raise RunNotFound(
             f"there is no run at {path}: start one with  dspctl train ENVIRONMENT -o {path}"
         )
-    config, info = _read_json(path / "config.json"), _read_json(path / "run.json")
+    config, info = read_json(path / "config.json"), read_json(path / "run.json")
     for name, content in (("config.json", config), ("run.json", info)):
         if content.get("schema") != SCHEMA:
             raise RunVersion(
@@ -143,7 +141,7 @@ class RunFolder:
             OutputExists: the folder holds something and ``force`` is False, or holds something
                 that is not a run.
         """
-        _make_room(path, force=force)
+        make_room(path, force=force)
         folder = cls(path, config, {"schema": SCHEMA, "status": "running", **info})
         # The settings go last: what has none never began, and is begun again.
         folder.write_info()
@@ -240,78 +238,5 @@ class RunFolder:
     def cut_metrics(self, iteration: int) -> None:
         """Drop the records of iterations after the checkpoint; they will be made again."""
         path = self.path / "metrics.jsonl"
-        rows = [row for row in _metric_rows(path) if row["iteration"] <= iteration]
+        rows = [row for row in metric_rows(path) if row["iteration"] <= iteration]
         write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-
-
-def _make_room(path: Path, *, force: bool) -> None:
-    """Empty the folder *path* for a new run, or refuse; a kill in between leaves a run that never
-    began."""
-    if path.is_dir():
-        held = {each.name for each in path.iterdir() if not is_temporary(each)}
-        # A process that was killed before it wrote the settings leaves the other file alone.
-        refused = bool(held - {"run.json"})
-    else:
-        held, refused = set(), path.exists()
-    if refused and not force:
-        raise OutputExists(
-            f"{path} exists: go on with  dspctl train --resume {path}  or replace it with --force"
-        )
-    if refused and not held & {"config.json", "run.json"}:
-        raise OutputExists(f"{path} is not a run, so it is not replaced: choose another")
-    if not path.is_dir():
-        return
-    try:
-        (path / "config.json").unlink(missing_ok=True)
-        for each in path.iterdir():
-            if each.is_dir() and not each.is_symlink():
-                shutil.rmtree(each)
-            elif (
-                each.name != "run.json"
-            ):  # it tells that this is a run's folder, and is written next
-                each.unlink()
-    except OSError as error:
-        raise WriteFailed(
-            f"could not empty {path} ({error.strerror or error}): make it writable, or choose "
-            "another folder"
-        ) from error
-
-
-def _metric_rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # a kill tore the last line; everything before it is whole
-    return rows
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunIncomplete(
-            f"{path} is missing: this is no run, or it was cut off before it began; "
-            "train again with --force"
-        ) from error
-    except ValueError as error:
-        raise RunIncomplete(f"{path} is cut off or damaged: train again with --force") from error
-    if not isinstance(content, dict):
-        raise RunIncomplete(f"{path} is damaged: train again with --force")
-    return content
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    data = path.read_bytes()
-    try:
-        tensors = tensors_from_bytes(data)
-        header = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header]).get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
-        raise RunIncomplete(
-            f"{path} is cut off or damaged ({error}): train again with --force"
-        ) from error
-    return tensors, metadata

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("backend", ["gymnasium", "auto"])
 def test_the_same_seed_gives_the_same_run(tmp_path: Path, method: str, backend: str) -> None:
-    settings = {"vector_backend": backend, "environments": 4, "trials": 2}
+    settings: dict[str, Any] = {"vector_backend": backend, "environments": 4, "trials": 2}
     if METHODS[method].teacher:
         teacher = train(tiny(method="ppo", steps=2_048), tmp_path / "teacher").run
         settings["teacher"] = str(teacher)
@@ -98,7 +99,7 @@ def test_git_state_of_the_checkout(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    ask = provenance._git.__wrapped__  # without what it remembers
+    ask: Any = provenance._git.__wrapped__  # without what it remembers
     assert ask(tmp_path) is None
     git("init")
     (tmp_path / "file").write_text("1")

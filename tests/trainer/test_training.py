@@ -222,16 +222,22 @@ def test_half_written_and_foreign_runs(
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_a_run_that_never_began_is_begun_again(tmp_path: Path, run: Path, force: bool) -> None:
+def test_a_run_that_never_began_is_begun_again(tmp_path: Path, force: bool) -> None:
     """A kill before the settings were written leaves the other file, and what was not finished."""
     never = tmp_path / "never"
     never.mkdir()
-    (never / "run.json").write_bytes((run / "run.json").read_bytes())
+    (never / "run.json").write_text('{"schema": 1, "status": "running"}')
     (never / ".config.json.0123abcd.tmp").write_text('{"sche')
     with pytest.raises(RunIncomplete, match="cut off before it began"):
         load_run(never)
     assert train(tiny(steps=1_024), never, force=force).finished
     assert list(never.glob("*.tmp")) == []
+    # The same name in somebody else's folder is somebody else's.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text('{"laps": 3}')
+    with pytest.raises(OutputExists):
+        train(tiny(steps=1_024), tmp_path / "other")
+    assert json.loads((tmp_path / "other" / "run.json").read_text()) == {"laps": 3}
 
 
 def test_a_run_without_settings_is_replaced_with_force_only(run: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dspctl.errors import ConfigProblem, TrainingDiverged
 from dspctl.trainer.checkpoint import RunFolder
+from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.provenance import differences
 from dspctl.trainer.pruning import method_named
@@ -30,8 +31,8 @@ ADJUSTABLE = (
 _SLOWER = 0.3  # share of the learning rate that is proposed to a run that diverged
 
 
-def adjust(folder: RunFolder, changes: Mapping[str, Any]) -> None:
-    """Give a run other settings from here on; `note` writes down that it has them.
+def adjusted(folder: RunFolder, changes: Mapping[str, Any]) -> TrainConfig:
+    """A run's settings with *changes*, which `note` writes down.
 
     Raises:
         ConfigProblem: a setting cannot change on the way, or not to this value.
@@ -47,7 +48,7 @@ def adjust(folder: RunFolder, changes: Mapping[str, Any]) -> None:
             f"a run of {folder.config.method} is several, which have their settings already: start "
             f"a new one with  dspctl train --like {folder.path} -o NEW"
         )
-    folder.write_config(replace(folder.config, **changes))
+    return replace(folder.config, **changes)
 
 
 def note(

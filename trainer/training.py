@@ -24,7 +24,7 @@ from dspctl.trainer.progress import Progress
 from dspctl.trainer.provenance import describe_here
 from dspctl.trainer.pruning import METHODS, method_named
 from dspctl.trainer.recipes import recipe
-from dspctl.trainer.resuming import adjust, deliver_last_good, note
+from dspctl.trainer.resuming import adjusted, deliver_last_good, note
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.vector import make_vector
 
@@ -106,7 +106,7 @@ def train(
         clear_temporaries(run / "candidates")
         replaced = {name: getattr(folder.config, name) for name in changes or ()}
         if changes:
-            adjust(folder, changes)
+            folder.config = adjusted(folder, changes)
         config = folder.config
     task = describe(config.environment)
     method = method_named(config.method)
@@ -135,6 +135,8 @@ def train(
         except TrainingDiverged as error:  # of a run inside this one
             raise TrainingDiverged(f"{error}, then with  dspctl train --resume {run}") from error
     state = _state(folder, task, teacher)
+    if replaced:  # there is something to go on from
+        folder.write_config(config)
     if resume:
         folder.cut_metrics(state.iteration)
     vector = make_vector(

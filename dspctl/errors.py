@@ -150,6 +150,10 @@ class RunIncomplete(RunProblem):
     """The folder holds a run that was cut off before it wrote what is needed."""
 
 
+class CheckpointDamaged(RunIncomplete):
+    """No checkpoint of the run is whole; the message says what is wrong with each."""
+
+
 class RunVersion(RunProblem):
     """The run was written by another, incompatible version."""
 
@@ -163,7 +167,7 @@ class NothingKept(DspctlError):
 
 
 class TrainingDiverged(RunProblem):
-    """A parameter or loss stopped being a finite number."""
+    """A number stopped being finite, or training stopped working; says what to change."""
 
 
 # --- policies and bundles -----------------------------------------------------------------

@@ -15,6 +15,13 @@ from typing import Any
 from dspctl.errors import OutputExists, WriteFailed
 from dspctl.runtime.digest import sha256_of_file
 
+_TEMPORARY = ".*.????????.tmp"
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether *path* is named as what `write_bytes` has not finished."""
+    return path.match(_TEMPORARY)
+
 
 def check_output(path: Path, *, force: bool) -> None:
     """Refuse to overwrite *path* unless *force* is set.
@@ -26,13 +33,15 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputExists(f"{path} exists: choose another path, or pass --force to replace it")
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o666, before: Path | None = None) -> None:
     """Write *data* to *path* atomically and durably.
 
     Args:
         path: where it shall stand.
-        data: all of it.
+        data: all of the new file.
         mode: of the file from its first byte on, less what the process's umask takes away.
+        before: name that the file which is there keeps, beside *path*; whatever had that name goes.
+            A kill between the two renames leaves nothing at *path*, and the old file at *before*.
 
     Raises:
         WriteFailed: the disk is full or the folder cannot be written; the old file is intact.
@@ -45,6 +54,8 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
             handle.write(data)
             handle.flush()
             os.fsync(handle.fileno())
+        if before is not None and path.exists():
+            path.replace(before)
         temporary.replace(path)
     except OSError as error:
         raise WriteFailed(
@@ -60,6 +71,16 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write *value* as indented JSON with a final newline, atomically; NaN is refused."""
     write_bytes(path, (json.dumps(value, indent=2, allow_nan=False) + "\n").encode())
+
+
+def clear_temporaries(folder: Path) -> None:
+    """Remove what processes that were killed in `write_bytes` left in *folder*, as far as it goes.
+
+    Nobody else may be writing there.
+    """
+    for path in folder.glob(_TEMPORARY):
+        with suppress(OSError):
+            path.unlink()
 
 
 def sha256_of(path: Path) -> str:

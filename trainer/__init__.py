@@ -12,7 +12,7 @@ _HOMES = {
     "METHODS": "pruning",
     "RECIPES": "recipes",
     "Evaluation": "evaluation",
-    "Progress": "loop",
+    "Progress": "progress",
     "Run": "checkpoint",
     "TrainConfig": "config",
     "TrainResult": "training",
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dspctl.trainer.checkpoint import Run, load_run
     from dspctl.trainer.config import TrainConfig
     from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
-    from dspctl.trainer.loop import Progress
+    from dspctl.trainer.progress import Progress
     from dspctl.trainer.pruning import METHODS
     from dspctl.trainer.recipes import RECIPES, recipe
     from dspctl.trainer.training import TrainResult, train

@@ -2,10 +2,11 @@
 
 ========================  ===========================================================
 ``config.json``           the resolved `TrainConfig`, whole
-``run.json``              status, versions, vector backend, seconds, where time went
+``run.json``              status, where and with what it ran, seconds, where time went
 ``metrics.jsonl``         one JSON object per iteration
 ``tensorboard/``          the same figures as event files
 ``checkpoint.safetensors``  the `TrainState`, replaced atomically
+``checkpoint.before.safetensors``  the one before, used where the newest is damaged
 ``policy.safetensors``    the masked policy, written when training ends or stops
 ``teacher.safetensors``   the policy that it learns from, where the method has one
 ``teacher/``              that policy's own run, where it was trained first
@@ -16,7 +17,7 @@
 """
 
 import json
-import shutil
+import logging
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,22 +25,21 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as bytes_from_tensors
 
-from dspctl.errors import OutputExists, RunIncomplete, RunNotFound, RunVersion
+from dspctl.errors import RunIncomplete, RunNotFound, RunVersion
 from dspctl.runtime import Policy, load_policy, save_policy
 from dspctl.runtime.files import write_bytes, write_json
+from dspctl.trainer import checkpoint_file
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.learner import Learner
-from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.run_files import make_room, metric_rows, read_json, read_tensors
 from dspctl.trainer.state import TrainState
+from dspctl.trainer.state_parts import pack, unpack
+
+log = logging.getLogger(__name__)
 
 SCHEMA = 1
-_STATE_KEY = "dspctl.state"
-_CHECKPOINT = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Run:
             if self.finished:
                 reason = "its policy file is gone: train it again with --force"
             else:
-                reason = f"its training was cut off: go on with  dspctl train --resume {self.path}"
+                cut = "diverged" if self.info["status"] == "diverged" else "was cut off"
+                reason = f"its training {cut}: go on with  dspctl train --resume {self.path}"
             raise RunIncomplete(f"{self.path} has no policy, {reason}")
         return load_policy(path)
 
@@ -82,14 +83,14 @@ class Run:
         size = self.policy().observation.size
         if not path.is_file():
             return np.empty((0, size), np.float32)
-        observations = _read_tensors(path)[0].get("observations")
+        observations = read_tensors(path).get("observations")
         if observations is None or observations.ndim != 2 or observations.shape[1] != size:
             raise RunIncomplete(f"{path} is damaged: train again with --force")
         return observations.astype(np.float32, copy=False)
 
     def metrics(self) -> list[dict[str, Any]]:
         """One record per finished iteration; a torn last line is left out."""
-        return _metric_rows(self.path / "metrics.jsonl")
+        return metric_rows(self.path / "metrics.jsonl")
 
 
 def load_run(path: Path) -> Run:
@@ -104,7 +105,7 @@ def load_run(path: Path) -> Run:
         raise RunNotFound(
             f"there is no run at {path}: start one with  dspctl train ENVIRONMENT -o {path}"
         )
-    config, info = _read_json(path / "config.json"), _read_json(path / "run.json")
+    config, info = read_json(path / "config.json"), read_json(path / "run.json")
     for name, content in (("config.json", config), ("run.json", info)):
         if content.get("schema") != SCHEMA:
             raise RunVersion(
@@ -140,18 +141,11 @@ class RunFolder:
             OutputExists: the folder holds something and ``force`` is False, or holds something
                 that is not a run.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not force:
-                raise OutputExists(
-                    f"{path} exists: go on with  dspctl train --resume {path}  or replace it "
-                    "with --force"
-                )
-            if not (path / "config.json").is_file():
-                raise OutputExists(f"{path} is not a run, so it is not replaced: choose another")
-            shutil.rmtree(path)
+        make_room(path, force=force)
         folder = cls(path, config, {"schema": SCHEMA, "status": "running", **info})
-        write_json(path / "config.json", {"schema": SCHEMA, "config": config.to_json()})
+        # The settings go last: what has none never began, and is begun again.
         folder.write_info()
+        folder.write_config(config)
         return folder
 
     @classmethod
@@ -159,6 +153,11 @@ class RunFolder:
         """Go on with a run; raises as `load_run`."""
         run = load_run(path)
         return cls(path, run.config, {**run.info, **info, "status": "running"})
+
+    def write_config(self, config: TrainConfig) -> None:
+        """Replace the run's settings."""
+        self.config = config
+        write_json(self.path / "config.json", {"schema": SCHEMA, "config": config.to_json()})
 
     def write_info(self, **entries: Any) -> None:
         """Merge *entries* into ``run.json``."""
@@ -200,147 +199,44 @@ class RunFolder:
     @property
     def has_state(self) -> bool:
         """Whether there is a checkpoint."""
-        return (self.path / _CHECKPOINT).is_file()
+        return checkpoint_file.exists(self.path)
 
     def save_state(self, state: TrainState) -> None:
-        """Replace the checkpoint atomically."""
-        tensors: dict[str, NDArray[Any]] = {
-            "observations.mean": state.observations.mean,
-            "observations.variance": state.observations.variance,
-            "returns.mean": state.scaler.moments.mean,
-            "returns.variance": state.scaler.moments.variance,
-        }
-        meta: dict[str, Any] = {
-            "schema": SCHEMA,
-            "iteration": state.iteration,
-            "steps": state.steps,
-            "seconds": state.seconds,
-            "environment_seed": state.environment_seed,
-            "observations.count": state.observations.count,
-            "returns.count": state.scaler.moments.count,
-            "rng": state.rng.bit_generator.state,
-        }
-        for name, learner in (("actor", state.actor), ("critic", state.critic)):
-            archive = learner.pruner.archive
-            archive.record(learner.network)
-            tensors |= {
-                f"{name}.archive": archive.parameters,
-                f"{name}.first": learner.optimiser.first,
-                f"{name}.second": learner.optimiser.second,
-            }
-            for layer, alive in enumerate(archive.alive):
-                tensors[f"{name}.alive.{layer}"] = alive.astype(np.int64)
-            if learner.pruner.weight_mask is not None:
-                tensors[f"{name}.weight_mask"] = learner.pruner.weight_mask.astype(np.uint8)
-            meta[name] = {
-                "adam_steps": learner.optimiser.step_count,
-                "threshold": learner.pruner.threshold,
-                "rng": learner.rng.bit_generator.state,
-            }
-        contiguous = {key: np.ascontiguousarray(value) for key, value in tensors.items()}
-        data = bytes_from_tensors(contiguous, metadata={_STATE_KEY: json.dumps(meta)})
-        write_bytes(self.path / _CHECKPOINT, data)
+        """Write a checkpoint; the last two stay. Raises as `checkpoint_file.write`."""
+        checkpoint_file.write(self.path, pack(state))
 
-    def load_state(self, task: Task) -> TrainState:
-        """The state at the last checkpoint.
+    def load_state(self, task: Task, *, set_aside: bool = False) -> TrainState:
+        """The state at the newest checkpoint that is whole; a warning says which were not.
+
+        Args:
+            task: the run's environment.
+            set_aside: rename damaged checkpoints, for whoever goes on with the run.
 
         Raises:
-            RunIncomplete: there is no checkpoint, or it is cut off.
+            RunIncomplete: there is no checkpoint.
+            CheckpointDamaged: none is whole.
         """
-        path = self.path / _CHECKPOINT
-        if not path.is_file():
-            raise RunIncomplete(
-                f"{self.path} was cut off before its first checkpoint: train it again with --force"
+
+        def restore(parts: checkpoint_file.Parts) -> TrainState:
+            return unpack(parts, self.config, task)
+
+        found = checkpoint_file.read_newest(self.path, restore)
+        state: TrainState = found.state
+        for damage in found.damaged:
+            kept = ""
+            if set_aside:
+                kept = f" and was set aside as {checkpoint_file.set_aside(damage).name}"
+            log.warning(
+                "%s is damaged (%s)%s: the checkpoint before it, of step %d, is used",
+                damage.path,
+                damage.reason,
+                kept,
+                state.steps,
             )
-        tensors, metadata = _read_tensors(path)
-        try:
-            meta = json.loads(metadata[_STATE_KEY])
-            state = TrainState.initial(self.config, task)
-            state.iteration, state.steps = meta["iteration"], meta["steps"]
-            state.seconds = meta["seconds"]
-            state.environment_seed = meta["environment_seed"]
-            state.rng.bit_generator.state = meta["rng"]
-            state.observations.mean = tensors["observations.mean"]
-            state.observations.variance = tensors["observations.variance"]
-            state.observations.count = meta["observations.count"]
-            state.scaler.moments.mean = tensors["returns.mean"]
-            state.scaler.moments.variance = tensors["returns.variance"]
-            state.scaler.moments.count = meta["returns.count"]
-            for name, learner in (("actor", state.actor), ("critic", state.critic)):
-                _restore(learner, name, tensors, meta[name])
-        except (KeyError, ValueError, TypeError, IndexError) as error:
-            raise RunIncomplete(
-                f"{path} is damaged ({type(error).__name__}: {error}): train again with --force"
-            ) from error
         return state
 
     def cut_metrics(self, iteration: int) -> None:
         """Drop the records of iterations after the checkpoint; they will be made again."""
         path = self.path / "metrics.jsonl"
-        rows = [row for row in _metric_rows(path) if row["iteration"] <= iteration]
+        rows = [row for row in metric_rows(path) if row["iteration"] <= iteration]
         write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-
-
-def _restore(
-    learner: Learner, name: str, tensors: dict[str, NDArray[Any]], meta: dict[str, Any]
-) -> None:
-    archive = learner.pruner.archive
-    network = learner.network
-    alive = [tensors[f"{name}.alive.{layer}"] for layer in range(len(archive.alive))]
-    keep = [
-        np.isin(np.arange(width), units)
-        for width, units in zip(archive.layout.sizes[1:-1], alive, strict=True)
-    ]
-    if tensors[f"{name}.archive"].shape != (archive.layout.length,):
-        raise ValueError(f"{name} has another number of parameters than its configuration")
-    archive.parameters[:] = tensors[f"{name}.archive"]
-    layout, survivors = Layout.select(archive.layout, keep)
-    archive.remove(survivors, keep)
-    learner.network = Network(layout, network.activation, archive.parameters[survivors])
-    learner.optimiser.restore(
-        tensors[f"{name}.first"], tensors[f"{name}.second"], meta["adam_steps"]
-    )
-    learner.pruner.threshold = meta["threshold"]
-    if (mask := tensors.get(f"{name}.weight_mask")) is not None:
-        learner.pruner.hold(mask.astype(np.float32), learner.network, learner.optimiser)
-    learner.rng.bit_generator.state = meta["rng"]
-
-
-def _metric_rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # a kill tore the last line; everything before it is whole
-    return rows
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunIncomplete(
-            f"{path} is missing: this is no run, or it was cut off before it began; "
-            "train again with --force"
-        ) from error
-    except ValueError as error:
-        raise RunIncomplete(f"{path} is cut off or damaged: train again with --force") from error
-    if not isinstance(content, dict):
-        raise RunIncomplete(f"{path} is damaged: train again with --force")
-    return content
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    data = path.read_bytes()
-    try:
-        tensors = tensors_from_bytes(data)
-        header = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header]).get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
-        raise RunIncomplete(
-            f"{path} is cut off or damaged ({error}): train again with --force"
-        ) from error
-    return tensors, metadata

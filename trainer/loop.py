@@ -9,14 +9,12 @@ doing one after the other.
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.errors import TrainingDiverged
 from dspctl.runtime import Policy
 from dspctl.trainer.background import Background
 from dspctl.trainer.batches import batches_from_rollout
@@ -25,8 +23,11 @@ from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation import Memory, Teacher, imitate
 from dspctl.trainer.distillation.phases import distillation_at, imitates
 from dspctl.trainer.environments import Task
+from dspctl.trainer.handover import carry_of, take_over
+from dspctl.trainer.learning_rate import learning_rate_at
 from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter, progress_figures
 from dspctl.trainer.pops.sparsest import Sparsest
+from dspctl.trainer.progress import Progress
 from dspctl.trainer.pruning import method_named
 from dspctl.trainer.rollout import Collector, Rollout, Seconds
 from dspctl.trainer.selection import Selection, Trials
@@ -39,45 +40,13 @@ from dspctl.trainer.update import (
     update_critic,
 )
 from dspctl.trainer.vector import VectorEnvironment
+from dspctl.trainer.watch import Watch
 
 log = logging.getLogger(__name__)
 
 RECORDED_OBSERVATIONS = 20_000
 """Raw observations kept for the proofs of compaction and export."""
 _MEAN_ROWS = 1024  # rows over which a leaving unit's mean activation is taken
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a progress bar shows; one after every iteration.
-
-    Attributes:
-        iteration: iterations finished.
-        iterations: iterations in all.
-        steps: environment steps taken.
-        total_steps: environment steps in all.
-        episode_return: mean return of the last 100 training episodes, None before the first.
-        units: the actor's hidden units, per layer.
-        threshold: the last pruning threshold, None before the first pruning step.
-        sparsity: share of the actor's hidden units that is gone, or of its weights where the
-            method removes these.
-        steps_per_s: speed of this iteration.
-        phase: ``training``, ``pruning`` or ``recovery``; of stages of pops ``pruning`` or
-            ``distillation``.
-        seconds: time spent training so far.
-    """
-
-    iteration: int
-    iterations: int
-    steps: int
-    total_steps: int
-    episode_return: float | None
-    units: tuple[int, ...]
-    threshold: float | None
-    sparsity: float
-    steps_per_s: float
-    phase: str
-    seconds: float
 
 
 class Loop:
@@ -99,15 +68,21 @@ class Loop:
             self.memory = Memory(config.memory, task.observation.size, task.outputs)
         self.config, self.task, self.state, self.folder = config, task, state, folder
         self.metrics, self.background = metrics, background
-        self.vector_backend = vector.backend
         self.collector = Collector(task, vector, config.environments, config.rollout_steps)
         self.episodes = EpisodeStatistics(config.environments)
         self.gradients = _gradients(config.update)
+        self.watch = Watch(config, task)
         self.normalizer = state.normalizer(config)
+        self.value_loss: float | None = None
         kept = -(-RECORDED_OBSERVATIONS // (config.environments * config.rollout_steps))
         self.recorded: deque[NDArray[np.float32]] = deque(maxlen=kept)
         self.selection = _selection(folder, config, task, state)
         self.best: Policy | None = None
+        self.vector = vector
+        self.go_on = state.carry is not None and take_over(self, state.carry)
+        if not self.go_on:
+            state.scaler.returns = np.zeros(config.environments)
+        state.carry = None  # what it held is in use now
         # A resumed run goes on adding to where its time went.
         self.seconds = {
             part: folder.info.get("time_split_s", {}).get(part, 0.0)
@@ -121,7 +96,7 @@ class Loop:
     ) -> bool:
         """Iterate to the end, or until asked to stop; returns True at the end."""
         config, state = self.config, self.state
-        self.folder.write_info(vector_backend=self.vector_backend)
+        self.folder.write_info(vector_backend=self.vector.backend)
         saved_at = perf_counter()
         while state.iteration < config.iterations:
             progress = self.iterate()
@@ -131,7 +106,8 @@ class Loop:
                 on_progress(progress)
             if should_stop is not None and should_stop():
                 break
-            if perf_counter() - saved_at > config.checkpoint_seconds:
+            due = perf_counter() - saved_at > config.checkpoint_seconds
+            if due and not self.watch.suspicious:
                 self.save("running")
                 saved_at = perf_counter()
         finished = state.iteration >= config.iterations
@@ -142,6 +118,13 @@ class Loop:
         self.save("finished" if finished else "interrupted")
         return finished
 
+    def _end_critic(self) -> None:
+        """Wait for the critic's update and judge it; its loss waits for the next record."""
+        loss = self.background.wait()
+        if loss is not None:
+            self.value_loss = loss
+            self.watch.critic(loss, self.state.critic.network.parameters)
+
     def iterate(self) -> Progress:
         """One rollout and one update (Algorithm 1 of the DSP paper)."""
         config, state = self.config, self.state
@@ -151,18 +134,20 @@ class Loop:
         rollout, seconds = self.collector.collect(
             actor.network, state.head, self.normalizer, state.rng
         )
-        value_loss = self.background.wait()
+        self._end_critic()
+        value_loss, self.value_loss = self.value_loss, None
         # The critic learnt until just now, so its turn is here; the actor's is after its update.
         recent = rollout.observations.reshape(-1, rollout.observations.shape[-1])[:_MEAN_ROWS]
         critic.pruner.step(state.iteration, critic.network, critic.optimiser, recent)
         batches = batches_from_rollout(rollout, state, config)
+        self.watch.values(batches.explained_variance)
         self.recorded.append(rollout.raw[:-1][rollout.valid])
         learning_rate = learning_rate_at(state.iteration, config)
         self.background.start(
             partial(update_critic, critic, batches.critic, config, learning_rate, self.gradients)
         )
         actor_stats = self._update_actor(batches.actor, rollout, learning_rate)
-        self._check_finite()
+        self.watch.actor(actor_stats, actor.network.parameters)
         phase = actor.pruner.phase(state.iteration)
         learnt_from = batches.actor.observations[:_MEAN_ROWS]
         actor.pruner.step(state.iteration, actor.network, actor.optimiser, learnt_from)
@@ -243,27 +228,23 @@ class Loop:
             "update_s": update_s,
         }
 
-    def _check_finite(self) -> None:
-        if not np.isfinite(self.state.actor.network.parameters).all():
-            raise TrainingDiverged(
-                f"the actor's weights stopped being finite at step {self.state.steps}: lower "
-                "--learning-rate or --penalty; the last checkpoint is intact"
-            )
-
     def save(self, status: str) -> None:
         """Write checkpoint, policy and status; waits for the critic, whose state is part of it."""
         started = perf_counter()
-        self.background.wait()
+        self._end_critic()
         state = self.state
         state.seconds += perf_counter() - started
         # The policy goes first: a run whose checkpoint says that it is finished then has one. A run
-        # that was resumed at its very end has recorded nothing and keeps what was written.
+        # that was resumed at its very end, from a checkpoint of an earlier version, has recorded
+        # nothing and keeps what was written.
         if status != "running" and self.recorded:
             observations = np.concatenate(self.recorded)[-RECORDED_OBSERVATIONS:]
             policy = self.best or state.policy(self.config, self.task, self.normalizer)
             self.folder.write_policy(policy, observations)
+        state.carry = carry_of(self)
+        self.metrics.sync()
         self.folder.save_state(state)
-        self.selection.forget()
+        self.selection.forget(state.iteration)
         self.folder.write_info(
             status=status,
             steps=state.steps,
@@ -272,17 +253,6 @@ class Loop:
             critic_units=list(state.critic.network.hidden),
             time_split_s=self.seconds,
         )
-
-
-def learning_rate_at(iteration: int, config: TrainConfig) -> float:
-    """The step size during *iteration*, counted from 0."""
-    if config.learning_rate_schedule == "constant":
-        return config.learning_rate
-    held = config.learning_rate_hold if config.learning_rate_schedule == "hold-linear" else 0.0
-    done = iteration / config.iterations
-    if done <= held:
-        return config.learning_rate
-    return config.learning_rate * (1 - done) / (1 - held)
 
 
 def _selection(folder: RunFolder, config: TrainConfig, task: Task, state: TrainState) -> Trials:

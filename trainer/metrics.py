@@ -1,6 +1,7 @@
 """Where a run's figures go: JSON lines, one per iteration, and TensorBoard."""
 
 import json
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -62,9 +63,13 @@ class MetricsWriter:
         with self._named_errors():
             (folder / "tensorboard").mkdir(exist_ok=True)
             self._lines = (folder / "metrics.jsonl").open("a")
-            self._events = EventsWriter(
-                str(folder / "tensorboard" / "events"), f".from{resumed_at or 0}"
-            )
+            try:
+                self._events = EventsWriter(
+                    str(folder / "tensorboard" / "events"), f".from{resumed_at or 0}"
+                )
+            except OSError:
+                self._lines.close()
+                raise
             if resumed_at is not None:
                 start = SessionLog(status=SessionLog.START)
                 self._events.write_event(Event(step=resumed_at, session_log=start))
@@ -77,6 +82,11 @@ class MetricsWriter:
             self._waiting.append({**row, "wall_time": time()})
             if monotonic() - self._written > self.tensorboard_seconds:
                 self._write_events()
+
+    def sync(self) -> None:
+        """Make the records so far survive a power cut; a checkpoint counts on them."""
+        with self._named_errors():
+            os.fsync(self._lines.fileno())
 
     def _write_events(self) -> None:
         for row in self._waiting:
@@ -116,7 +126,10 @@ class MetricsWriter:
         finally:
             with suppress(OSError):
                 self._lines.close()
+            with suppress(OSError):
                 self._events.close()
+            with suppress(OSError):  # what failed to flush its file has not closed it
+                self._events._py_recordio_writer.close()
 
 
 def tagged_figures(row: dict[str, Any]) -> Iterator[tuple[str, float]]:
@@ -151,6 +164,23 @@ class EpisodeStatistics:
         self._lengths.extend(self._length[done].tolist())
         self._return[done] = 0.0
         self._length[done] = 0
+
+    def running(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Returns and lengths so far of the episodes under way, [num_envs] each."""
+        return self._return.copy(), self._length.copy()
+
+    def finished(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Returns and lengths of the last finished episodes, [at most 100] each."""
+        return np.array(self._returns, np.float64), np.array(self._lengths, np.int64)
+
+    def go_on(self, returns: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
+        """Go on with episodes under way, as `running` gave them."""
+        self._return, self._length = returns.copy(), lengths.copy()
+
+    def remember(self, returns: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
+        """Take over finished episodes, as `finished` gave them."""
+        self._returns.extend(returns.tolist())
+        self._lengths.extend(lengths.tolist())
 
     @property
     def mean_return(self) -> float | None:

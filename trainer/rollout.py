@@ -64,6 +64,20 @@ class Collector:
         self._next = vector.reset().astype(np.float32)
         self._just_done = np.zeros(environments, bool)
 
+    @property
+    def next_observations(self) -> NDArray[np.float32]:
+        """What the actor sees next, float32 [num_envs, obs_dim]."""
+        return self._next
+
+    @property
+    def just_done(self) -> NDArray[np.bool_]:
+        """Whose next step only resets, bool [num_envs]."""
+        return self._just_done
+
+    def restore(self, observations: NDArray[np.float32], just_done: NDArray[np.bool_]) -> None:
+        """Carry on where another process ended, in environments that do the same."""
+        self._next, self._just_done = observations.copy(), just_done.copy()
+
     def collect(
         self,
         actor: Network,

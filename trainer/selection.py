@@ -8,6 +8,7 @@ winner is what the run delivers. The episodes of trials are neither those of tra
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,8 +42,8 @@ class Trial:
 class Trials(ABC):
     """The trials of one run; policies that may still be delivered lie in its folder.
 
-    A policy that was displaced stays there until a checkpoint knows of the one that displaced it: a
-    process that is killed goes on from the checkpoint before, and needs it again.
+    A policy that was displaced stays there until both checkpoints know of the one that displaced
+    it: a process that is killed goes on from one of them, and may need it again.
 
     Args:
         folder: the run's.
@@ -66,10 +67,15 @@ class Trials(ABC):
             for each in folder.info.get("trials", ())
             if each["iteration"] <= iteration
         ]
+        self._saved = iteration
 
     @abstractmethod
+    def chosen(self, trials: Sequence[Trial]) -> list[int]:
+        """Iterations of those of *trials* that may be delivered, the first choice first."""
+
     def candidates(self) -> list[int]:
         """Iterations of the policies that may be delivered, the first choice first."""
+        return self.chosen(self.trials)
 
     @abstractmethod
     def best(self) -> Policy | None:
@@ -86,9 +92,19 @@ class Trials(ABC):
             self.folder.write_candidate(iteration, policy)
         self.folder.write_info(trials=[vars(one) for one in self.trials])
 
-    def forget(self) -> None:
-        """Remove the policies that no longer may be delivered; a checkpoint has been written."""
-        self.folder.keep_candidates(self.candidates())
+    def forget(self, iteration: int) -> None:
+        """Remove the policies that cannot be delivered any more, whichever checkpoint is used.
+
+        Args:
+            iteration: iterations finished at the checkpoint that has just been written.
+        """
+        kept = {
+            one
+            for saved in (self._saved, iteration)
+            for one in self.chosen([each for each in self.trials if each.iteration <= saved])
+        }
+        self.folder.keep_candidates(kept)
+        self._saved = iteration
 
     def mean_return(self, policy: Policy, episodes: int) -> float:
         """Of a policy in so many episodes, the same ones for all policies."""
@@ -98,9 +114,9 @@ class Trials(ABC):
 class Selection(Trials):
     """Delivers the policy with the highest return."""
 
-    def candidates(self) -> list[int]:
+    def chosen(self, trials: Sequence[Trial]) -> list[int]:
         """The best few; of equal scores the later one, which has learnt longer."""
-        ranked = sorted(self.trials, key=lambda one: (one.mean, one.iteration), reverse=True)
+        ranked = sorted(trials, key=lambda one: (one.mean, one.iteration), reverse=True)
         return [one.iteration for one in ranked[:_FINALISTS]]
 
     def best(self) -> Policy | None:

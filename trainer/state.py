@@ -8,6 +8,7 @@ import numpy as np
 import dspctl
 from dspctl.runtime import Layer, Normalizer, Policy
 from dspctl.trainer.adam import Adam
+from dspctl.trainer.carry import Carry
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.heads import Head, head_of
@@ -35,6 +36,7 @@ class TrainState:
         iteration: iterations finished.
         steps: environment steps taken.
         seconds: time spent training, over all resumptions.
+        carry: what the loop of the process that saved it had under way; None before any did.
     """
 
     actor: Learner
@@ -47,6 +49,7 @@ class TrainState:
     iteration: int = 0
     steps: int = 0
     seconds: float = 0.0
+    carry: Carry | None = None
 
     @classmethod
     def initial(cls, config: TrainConfig, task: Task) -> "TrainState":

@@ -1,29 +1,34 @@
 """One call that trains: the run folder, a teacher where the method needs one, then the loop."""
 
+import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from threadpoolctl import threadpool_limits
 
-import dspctl
-from dspctl.errors import ConfigProblem
+from dspctl.errors import CheckpointDamaged, ConfigProblem, TrainingDiverged
+from dspctl.runtime.files import clear_temporaries
 from dspctl.trainer.background import Background
 from dspctl.trainer.checkpoint import RunFolder, load_run
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation import Teacher, open_teacher
 from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.environments import Task, describe
-from dspctl.trainer.loop import Loop, Progress
+from dspctl.trainer.loop import Loop
 from dspctl.trainer.metrics import MetricsWriter
 from dspctl.trainer.pops.procedure import compress
+from dspctl.trainer.progress import Progress
+from dspctl.trainer.provenance import describe_here
 from dspctl.trainer.pruning import METHODS, method_named
 from dspctl.trainer.recipes import recipe
+from dspctl.trainer.resuming import adjusted, deliver_last_good, note
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.vector import make_vector
+
+log = logging.getLogger(__name__)
 
 OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
@@ -67,6 +72,7 @@ def train(
     run: Path,
     *,
     resume: bool = False,
+    changes: Mapping[str, Any] | None = None,
     force: bool = False,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
@@ -78,6 +84,7 @@ def train(
             run's own are used.
         run: the run folder, new or empty unless *resume* or *force* is set.
         resume: go on from the run's last checkpoint.
+        changes: settings that a resumed run has other values of from there on; see `ADJUSTABLE`.
         force: replace a run that is there.
         on_progress: called after every iteration.
         should_stop: asked after every iteration; True writes a checkpoint and returns.
@@ -85,12 +92,21 @@ def train(
     Raises:
         OutputExists: the folder holds something; see `RunFolder.create`.
         RunNotFound, RunIncomplete, RunVersion: nothing that can be resumed.
+        CheckpointDamaged: no checkpoint of the run is whole.
+        ConfigProblem: a change that a run cannot go on with.
         TeacherMismatch: the teacher is of another environment.
-        TrainingDiverged: a parameter or observation stopped being finite.
+        TrainingDiverged: see `Watch`; the policy of the last good checkpoint is the run's.
+        WriteFailed: the disk is full or the folder cannot be written; the checkpoints are intact.
         UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
     """
+    replaced: dict[str, Any] = {}
     if resume:
         folder = RunFolder.reopen(run, {})
+        clear_temporaries(run)
+        clear_temporaries(run / "candidates")
+        replaced = {name: getattr(folder.config, name) for name in changes or ()}
+        if changes:
+            folder.config = adjusted(folder, changes)
         config = folder.config
     task = describe(config.environment)
     method = method_named(config.method)
@@ -104,29 +120,29 @@ def train(
     if method.teacher and config.teacher and not resume:
         # Before anything of an older run is replaced.
         config = _reconciled(config, open_teacher(Path(config.teacher), task))
+    here = describe_here()
     if not resume:
-        folder = RunFolder.create(run, config, _about_this_machine(), force=force)
+        folder = RunFolder.create(run, config, _about(here), force=force)
     teacher: Teacher | None = None
     if method.teacher:
-        teacher = _teacher(folder, task, on_progress, should_stop)
-        if teacher is None:
-            return TrainResult(run, False, 0, 0.0, config.hidden)
-        if method.procedure == "pops":
-            outcome = compress(folder, task, teacher, train, on_progress, should_stop)
-            return TrainResult(run, *astuple(outcome))
-    if folder.has_state:
-        state = folder.load_state(task)
-    else:
-        state = TrainState.initial(config, task)
-        if teacher is not None:
-            take_over(state, teacher, config, task)
-        folder.save_state(state)
+        try:
+            teacher = _teacher(folder, task, on_progress, should_stop)
+            if teacher is None:
+                return TrainResult(run, False, 0, 0.0, config.hidden)
+            if method.procedure == "pops":
+                outcome = compress(folder, task, teacher, train, on_progress, should_stop)
+                return TrainResult(run, *astuple(outcome))
+        except TrainingDiverged as error:  # of a run inside this one
+            raise TrainingDiverged(f"{error}, then with  dspctl train --resume {run}") from error
+    state = _state(folder, task, teacher)
+    if replaced:  # there is something to go on from
+        folder.write_config(config)
     if resume:
         folder.cut_metrics(state.iteration)
     vector = make_vector(
         task,
         count=config.environments,
-        # A resumed run cannot restore the simulators, so it starts them anew from another seed.
+        # Where simulators cannot be restored, they start anew from another seed.
         seed=state.environment_seed + state.iteration,
         backend=config.vector_backend,
         threads=config.threads,
@@ -139,10 +155,25 @@ def train(
             Background[float](config.threads) as background,
         ):
             loop = Loop(config, task, state, vector, folder, metrics, background, teacher)
+            if resume:
+                note(folder, state.steps, here, replaced, anew=not loop.go_on)
             finished = loop.run(on_progress, should_stop)
+    except TrainingDiverged as error:
+        raise deliver_last_good(folder, task, error, state.steps) from error
     finally:
         vector.close()
     return TrainResult(run, finished, state.steps, state.seconds, state.actor.network.hidden)
+
+
+def _state(folder: RunFolder, task: Task, teacher: Teacher | None) -> TrainState:
+    """Of the last checkpoint; before the first one a fresh state, which becomes that."""
+    if folder.has_state:
+        return folder.load_state(task, set_aside=True)
+    state = TrainState.initial(folder.config, task)
+    if teacher is not None:
+        take_over(state, teacher, folder.config, task)
+    folder.save_state(state)
+    return state
 
 
 def _teacher(
@@ -173,7 +204,8 @@ def _trained(
     path: Path, config: TrainConfig, on_progress: OnProgress | None, should_stop: ShouldStop | None
 ) -> bool:
     """Train an unpruned policy at *path*, or go on; False when it was stopped."""
-    resume = (path / "run.json").is_file()
+    # The settings are the last thing that a new run writes.
+    resume = (path / "config.json").is_file()
     if resume and load_run(path).finished:
         return True
     settings = recipe(
@@ -186,9 +218,12 @@ def _trained(
         if on_progress is not None:
             on_progress(replace(progress, phase="teacher"))
 
-    return train(
-        settings, path, resume=resume, on_progress=report, should_stop=should_stop
-    ).finished
+    try:
+        done = train(settings, path, resume=resume, on_progress=report, should_stop=should_stop)
+    except CheckpointDamaged as error:
+        log.warning("%s; it is a teacher, which is trained again", str(error).split(":", 1)[0])
+        done = train(settings, path, force=True, on_progress=report, should_stop=should_stop)
+    return done.finished
 
 
 def _reconciled(config: TrainConfig, teacher: Teacher) -> TrainConfig:
@@ -196,10 +231,11 @@ def _reconciled(config: TrainConfig, teacher: Teacher) -> TrainConfig:
     return replace(config, normalize_observations=teacher.policy.normalizer is not None)
 
 
-def _about_this_machine() -> dict[str, Any]:
+def _about(here: dict[str, Any]) -> dict[str, Any]:
+    """What ``run.json`` says of the machine; the four outer names are those of earlier versions."""
+    versions = here["versions"]
     return {
-        "dspctl": dspctl.__version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
+        **{name: versions[name] for name in ("dspctl", "python", "numpy")},
         "machine": platform.machine(),
+        "provenance": here,
     }

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem, MissingExtra
+from dspctl.trainer import environment_state
 from dspctl.trainer.environments import Task, make
 from dspctl.trainer.older import envpool_has, quiet
 
@@ -43,6 +44,16 @@ class VectorEnvironment(Protocol):
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Apply one action per environment: int64 [num_envs] or float32 [num_envs, action_dim]."""
+        ...
+
+    def state(self) -> list[dict[str, Any]] | None:
+        """Everything that decides what the environments do next, JSON values; None where the
+        simulators do not tell."""
+        ...
+
+    def restore(self, state: list[dict[str, Any]]) -> bool:
+        """Go on from a `state`, after a `reset`; False where that is not possible, and then the
+        environments are as they were."""
         ...
 
     def close(self) -> None:
@@ -79,6 +90,14 @@ class EnvPoolVector:
         """Step all environments."""
         return Step(*self._env.step(actions.astype(self._action_dtype, copy=False))[:4])
 
+    def state(self) -> list[dict[str, Any]] | None:
+        """EnvPool does not tell."""
+        return None
+
+    def restore(self, state: list[dict[str, Any]]) -> bool:
+        """Not possible."""
+        return False
+
     def close(self) -> None:
         """Stop the thread pool."""
         self._env.close()
@@ -106,6 +125,24 @@ class GymnasiumVector:
     def step(self, actions: NDArray[Any]) -> Step:
         """Step all environments."""
         return Step(*self._env.step(actions)[:4])
+
+    def state(self) -> list[dict[str, Any]] | None:
+        """Of every environment, and whether its next step only resets."""
+        states = environment_state.states_of(self._env.envs)
+        if states is None:
+            return None
+        resets = self._env._autoreset_envs.tolist()
+        return [{**one, "resets": each} for one, each in zip(states, resets, strict=True)]
+
+    def restore(self, state: list[dict[str, Any]]) -> bool:
+        """See `VectorEnvironment.restore`."""
+        envs = self._env.envs
+        if len(state) != len(envs) or not environment_state.restorable(envs, state):
+            return False
+        for env, one in zip(envs, state, strict=True):
+            environment_state.restore(env, one)
+        self._env._autoreset_envs[:] = [one["resets"] for one in state]
+        return True
 
     def close(self) -> None:
         """Close every environment."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dspctl.cli import show
+from dspctl.cli.repeat import recorded
 from dspctl.cli.subjects import Kind, kind_of
 
 if TYPE_CHECKING:
@@ -130,12 +131,32 @@ def _draw_run(run: "Run") -> None:
     metrics = run.metrics()
     if metrics:
         entries["last training return"] = show.number(metrics[-1].get("episode_return"))
+    if "diverged" in info and info["status"] == "diverged":
+        reason = info["diverged"]["reason"]
+        entries["diverged"] = f"after step {show.count(info['diverged']['steps'])}: {reason}"
     entries["written by"] = f"dspctl {info.get('dspctl', '?')}"
     show.facts(str(run.path), entries)
+    show.facts("Made with", _provenance(run))
     if run.finished:
         show.next_command(f"dspctl compact {run.path} -o policy.safetensors", "minimal network")
     else:
         show.next_command(f"dspctl train --resume {run.path}", "go on with it")
+
+
+def _provenance(run: "Run") -> dict[str, str]:
+    """Where and with what the run was made, and each time that it was gone on with."""
+    from dspctl.trainer.provenance import facts
+
+    record = recorded(run)
+    entries = {"command": record["command"]} if "command" in record else {}
+    entries |= facts(record)
+    entries["environments"] = f"stepped by {run.info.get('vector_backend', 'nobody yet')}"
+    for one in run.info.get("resumptions", ()):
+        words = [f"environments {one['environments']}"]
+        words += [f"{name} {a} → {b}" for name, (a, b) in one.get("settings", {}).items()]
+        words += [f"{name} {b} instead of {a}" for name, (a, b) in one.get("differs", {}).items()]
+        entries[f"gone on at {show.count(one['steps'])}"] = "; ".join(words)
+    return entries
 
 
 def _draw_bundle(bundle: "Bundle") -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dspctl.cli import show
+from dspctl.cli import repeat, show
 from dspctl.cli.evaluate import play
 from dspctl.cli.interrupt import EXIT_INTERRUPTED, stop_on_signal
 from dspctl.cli.settings import settings_as_flags
@@ -37,6 +37,12 @@ def train(
         Path | None,
         typer.Option(metavar="RUN", help="Go on with a run, under its own settings."),
     ] = None,
+    like: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RUN", help="Repeat a run, into RUN-again or -o; flags replace its settings."
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the run folder.")] = False,
     no_eval: Annotated[
         bool, typer.Option("--no-eval", help="Do not evaluate the policy afterwards.")
@@ -50,14 +56,21 @@ def train(
     """Train a policy with PPO, pruning it on the way.
 
     Settings that are not given come from the environment's recipe. Ctrl-C writes a checkpoint;
-    **--resume RUN** goes on from there.
+    **--resume RUN** goes on from there. **--like RUN** repeats a run from what it recorded.
     """
     from dspctl import trainer
     from dspctl.runtime import NumpyRunner
 
+    original, found = None, {}
     if resume is not None:
-        _refuse_settings(environment, output, force, settings)
+        _refuse_settings(environment, output, like, force, settings)
         config, run = _unfinished(trainer.load_run(resume)), resume
+    elif like is not None:
+        original = trainer.load_run(like)
+        config = repeat.settings_like(original, environment, settings)
+        run = repeat.place_like(original, output)
+        found = repeat.differences_here(original)
+        repeat.warn(original, found)
     elif environment is None:
         raise typer.BadParameter("name an environment, such as CartPole-v1, or pass --resume RUN")
     else:
@@ -70,6 +83,7 @@ def train(
             config,
             run,
             resume=resume is not None,
+            changes=None if resume is None else _given(settings),
             force=force,
             on_progress=on_progress,
             should_stop=should_stop,
@@ -83,9 +97,15 @@ def train(
 
     opened = trainer.load_run(run)
     measured = play(NumpyRunner(opened.policy()), episodes) if not no_eval else None
+    same = None if original is None else repeat.same_policy(original, run)
     if as_json:
-        show.result_json(_json(opened, result, measured))
+        answer = _json(opened, result, measured)
+        if original is not None:
+            answer["like"] = {"run": str(like), "same_policy": same, "differences": found}
+        show.result_json(answer)
     else:
+        if original is not None:
+            show.note(repeat.outcome(original, same))
         show.facts(str(run), _summary(opened, result, measured))
         show.next_command(f"dspctl compact {run} -o policy.safetensors", "a minimal dense network")
 
@@ -106,17 +126,31 @@ def _unfinished(run: "Run") -> "TrainConfig":
     return run.config
 
 
+def _given(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _refuse_settings(
-    environment: str | None, output: Path | None, force: bool, settings: dict[str, Any]
+    environment: str | None,
+    output: Path | None,
+    like: Path | None,
+    force: bool,
+    settings: dict[str, Any],
 ) -> None:
-    given = [f"--{name.replace('_', '-')}" for name, value in settings.items() if value is not None]
-    given += [name for name, value in (("--output", output), ("--force", force)) if value]
+    """Refuse what a run that goes on cannot take."""
+    from dspctl.trainer.resuming import ADJUSTABLE
+
+    fixed = [name for name in _given(settings) if name not in ADJUSTABLE]
+    given = [f"--{name.replace('_', '-')}" for name in fixed]
+    others = (("--output", output), ("--like", like), ("--force", force))
+    given += [name for name, value in others if value]
     if environment is not None:
         given.insert(0, environment)
     if given:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in ADJUSTABLE)
         raise ConfigProblem(
             f"--resume goes on with the run's own settings: leave out {', '.join(given)}, or "
-            "start a new run"
+            f"start a new run; only {flags} may change on the way"
         )
 
 

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from dspctl.errors import OutputExists, WriteFailed
-from dspctl.runtime.files import check_output, new_folder, write_bytes, write_json
+from dspctl.runtime.files import (
+    check_output,
+    clear_temporaries,
+    new_folder,
+    write_bytes,
+    write_json,
+)
 
 
 @contextmanager
@@ -40,6 +46,35 @@ def test_write_replaces_and_makes_folders(tmp_path: Path) -> None:
     write_bytes(path, b"one")
     write_bytes(path, b"two")
     assert contents(tmp_path) == {"a/b/file": b"two"}
+
+
+def test_the_file_before_keeps_another_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, before = tmp_path / "file", tmp_path / "before"
+    for data in (b"one", b"two", b"three"):
+        write_bytes(path, data, before=before)
+    assert contents(tmp_path) == {"file": b"three", "before": b"two"}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full_disk)
+        with pytest.raises(WriteFailed):
+            write_bytes(path, b"four", before=before)
+    assert contents(tmp_path) == {"file": b"three", "before": b"two"}
+
+
+def test_what_a_kill_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    kept = {"file": b"1", ".hidden": b"2", "notes.tmp": b"3", ".notes.tmp": b"4"}
+    for name, data in kept.items():
+        (tmp_path / name).write_bytes(data)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "replace", full_disk)
+        patch.setattr(Path, "unlink", full_disk)  # as after a kill
+        with pytest.raises(WriteFailed):
+            write_bytes(tmp_path / "file", b"new")
+    assert len(contents(tmp_path)) == 5
+    clear_temporaries(tmp_path)
+    clear_temporaries(tmp_path / "nowhere")
+    assert contents(tmp_path) == kept
 
 
 def test_a_write_cut_off_by_the_system_leaves_the_old_file(tmp_path: Path) -> None:

@@ -223,12 +223,34 @@ def test_half_written_and_foreign_runs(
         load_run(run)
 
 
-@pytest.mark.parametrize("cut", [0, 7, 100, -1])
-def test_torn_checkpoint(run: Path, cut: int) -> None:
-    path = run / "checkpoint.safetensors"
-    path.write_bytes(path.read_bytes()[:cut])
-    with pytest.raises(RunIncomplete, match="checkpoint"):
-        train(tiny(), run, resume=True)
+@pytest.mark.parametrize("force", [False, True])
+def test_a_run_that_never_began_is_begun_again(tmp_path: Path, force: bool) -> None:
+    """A kill before the settings were written leaves the other file, and what was not finished."""
+    never = tmp_path / "never"
+    never.mkdir()
+    (never / "run.json").write_text('{"schema": 1, "status": "running"}')
+    (never / ".config.json.0123abcd.tmp").write_text('{"sche')
+    with pytest.raises(RunIncomplete, match="cut off before it began"):
+        load_run(never)
+    assert train(tiny(steps=1_024), never, force=force).finished
+    assert list(never.glob("*.tmp")) == []
+    # The same name in somebody else's folder is somebody else's.
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "run.json").write_text('{"laps": 3}')
+    with pytest.raises(OutputExists):
+        train(tiny(steps=1_024), tmp_path / "other")
+    assert json.loads((tmp_path / "other" / "run.json").read_text()) == {"laps": 3}
+
+
+def test_a_run_without_settings_is_replaced_with_force_only(run: Path) -> None:
+    """It may be a kill while an old run was removed, or a lost file: nobody but its owner knows."""
+    (run / "config.json").unlink()
+    before = (run / "policy.safetensors").read_bytes()
+    with pytest.raises(OutputExists, match="--force"):
+        train(tiny(steps=1_024), run)
+    assert (run / "policy.safetensors").read_bytes() == before
+    assert train(tiny(steps=1_024, seed=1), run, force=True).finished
+    assert (run / "policy.safetensors").read_bytes() != before
 
 
 @pytest.fixture
@@ -310,7 +332,7 @@ def test_any_number_of_layers_trains(tmp_path: Path, hidden: tuple[int, ...]) ->
     ],
 )
 def test_learning_rate(schedule: Any, hold: float, expected: list[float]) -> None:
-    from dspctl.trainer.loop import learning_rate_at
+    from dspctl.trainer.learning_rate import learning_rate_at
 
     config = tiny(
         steps=4_096, learning_rate=1.0, learning_rate_schedule=schedule, learning_rate_hold=hold

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.trainer.carry import Remembered
+
 
 class Memory:
     """The last *capacity* states and targets, in no order.
@@ -35,6 +37,18 @@ class Memory:
         self._targets[rows] = targets
         self._next = (self._next + len(targets)) % capacity
         self._filled = min(capacity, self._filled + len(targets))
+
+    def remembered(self) -> Remembered:
+        """All of it, for a checkpoint."""
+        filled = self._filled
+        return Remembered(self._observations[:filled], self._targets[:filled], self._next)
+
+    def restore(self, held: Remembered) -> None:
+        """Take over what `remembered` gave; the memory is empty and as large as that one was."""
+        self._filled = len(held.targets)
+        self._observations[: self._filled] = held.observations
+        self._targets[: self._filled] = held.targets
+        self._next = held.next
 
     def draw(self, rows: int, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         """A minibatch of *rows*, drawn with replacement: states and targets."""

@@ -17,7 +17,6 @@ from dspctl.runtime.files import write_bytes
 from dspctl.trainer.checkpoint import Run, RunFolder
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
-from dspctl.trainer.loop import Progress
 from dspctl.trainer.network import Layout
 from dspctl.trainer.pops.shrink import shrunk, weight_count
 from dspctl.trainer.pops.sparsest import judged_return, required_return
@@ -30,6 +29,7 @@ from dspctl.trainer.pops.stage import (
     run_stage,
     stage_iterations,
 )
+from dspctl.trainer.progress import Progress
 from dspctl.trainer.sparsity import sparsities
 
 log = logging.getLogger(__name__)

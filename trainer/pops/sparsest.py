@@ -1,11 +1,13 @@
 """Which policy a stage that prunes delivers: the sparsest one that still meets the objective."""
 
+from collections.abc import Sequence
+
 from dspctl.runtime import Policy, load_policy
 from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
-from dspctl.trainer.selection import TRIAL_SEED, Trials, play_once
+from dspctl.trainer.selection import TRIAL_SEED, Trial, Trials, play_once
 
 JUDGED_SEED = TRIAL_SEED + 100_000_000
 """Of the episodes on which stages are judged; no trial that chose a policy has played them."""
@@ -43,9 +45,9 @@ class Sparsest(Trials):
         super().__init__(folder, config, task, first=0, iteration=iteration)
         self._required: float = folder.info["required"]
 
-    def candidates(self) -> list[int]:
+    def chosen(self, trials: Sequence[Trial]) -> list[int]:
         """The last few that met the objective, the latest first."""
-        met = [one.iteration for one in self.trials if one.mean >= self._required]
+        met = [one.iteration for one in trials if one.mean >= self._required]
         return sorted(met, reverse=True)[:_KEPT]
 
     def best(self) -> Policy | None:

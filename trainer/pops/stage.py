@@ -1,19 +1,24 @@
 """One stage of PoPS: a run of its own, in a sub-folder of the run that it belongs to."""
 
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
+from dspctl.errors import CheckpointDamaged
 from dspctl.runtime import Policy
+from dspctl.trainer import checkpoint_file
 from dspctl.trainer.checkpoint import Run, RunFolder, load_run
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.inheritance import parameters_of, take_over
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
-from dspctl.trainer.loop import Progress
+from dspctl.trainer.progress import Progress
 from dspctl.trainer.state import TrainState
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["prune", "distil"]
 OnProgress = Callable[[Progress], None]
@@ -105,10 +110,15 @@ def run_stage(
     """Do a stage, go on with it, or find it done; None if it was stopped."""
     path = owner.path / "stages" / stage.name
     config = stage_config(owner.config, stage)
-    if not (path / "checkpoint.safetensors").is_file():
+    if not checkpoint_file.exists(path):
         _begin(path, config, owner, task, teacher, stage)
     if not load_run(path).finished:
-        train(config, path, resume=True, on_progress=on_progress, should_stop=should_stop)
+        try:
+            train(config, path, resume=True, on_progress=on_progress, should_stop=should_stop)
+        except CheckpointDamaged as error:
+            log.warning("%s; it is a stage, which begins again", str(error).split(":", 1)[0])
+            _begin(path, config, owner, task, teacher, stage)
+            train(config, path, resume=True, on_progress=on_progress, should_stop=should_stop)
     run = load_run(path)
     return run if run.finished else None
 
@@ -118,7 +128,8 @@ def _begin(
 ) -> None:
     """Write the stage's folder up to its first checkpoint, which is written last."""
     shutil.rmtree(path, ignore_errors=True)
-    about = {name: owner.info[name] for name in ("dspctl", "python", "numpy", "machine")}
+    names = ("dspctl", "python", "numpy", "machine", "provenance")
+    about = {name: owner.info[name] for name in names if name in owner.info}
     required = owner.info["objective"]["required"]
     folder = RunFolder.create(path, config, {**about, "required": required}, force=False)
     folder.write_teacher(teacher.policy, source=teacher.source, sha256=teacher.sha256)

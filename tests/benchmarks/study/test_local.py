@@ -182,5 +182,5 @@ def test_a_failing_cell_says_why_and_the_exit_code_too(tmp_path: Path) -> None:
     assert process.returncode == 1, err
     (failure,) = json.loads(out)["failures"]
     assert "hot" in failure["title"]
-    assert "stopped being finite" in failure["reason"]
+    assert "training diverged after step 0: the actor" in failure["reason"]
     assert len(json.loads(out)["ran"]) == 1

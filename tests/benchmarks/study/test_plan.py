@@ -106,6 +106,17 @@ def test_keys_name_what_defines_a_cell() -> None:
     assert plan(same)[0].key == cell.key
 
 
+def test_keys_of_stored_studies_stay() -> None:
+    """What was trained is found again only under the key that it had."""
+    cells = plan(small(seeds=[3], methods=["ppo", "dsp", "dsp-kd", "pops"]))
+    assert [cell.key for cell in cells] == [
+        "CartPole-v1-ppo-seed3-e66ffb3c",
+        "CartPole-v1-dsp-s0.5-l0.0001-seed3-967c1b7b",
+        "CartPole-v1-dsp-kd-s0.5-l0.0001-seed3-fe798741",
+        "CartPole-v1-pops-s0.5-seed3-d0d452b3",
+    ]
+
+
 def test_settings_are_what_differs_from_the_recipe() -> None:
     # CartPole's recipe has 8 environments of 128 steps already; the seed is a field of its own.
     assert plan(small(seeds=[3]))[0].settings == {

@@ -1,0 +1,108 @@
+"""A `TrainState` as the arrays and JSON values of a checkpoint, and back."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.trainer.carry import Carry
+from dspctl.trainer.checkpoint_file import Parts
+from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.environments import Task
+from dspctl.trainer.learner import Learner
+from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.state import TrainState
+
+
+def pack(state: TrainState) -> Parts:
+    """All of *state*; equal states give equal parts."""
+    tensors: dict[str, NDArray[Any]] = {
+        "observations.mean": state.observations.mean,
+        "observations.variance": state.observations.variance,
+        "returns.mean": state.scaler.moments.mean,
+        "returns.variance": state.scaler.moments.variance,
+    }
+    meta: dict[str, Any] = {
+        "iteration": state.iteration,
+        "steps": state.steps,
+        "seconds": state.seconds,
+        "environment_seed": state.environment_seed,
+        "observations.count": state.observations.count,
+        "returns.count": state.scaler.moments.count,
+        "rng": state.rng.bit_generator.state,
+    }
+    for name, learner in _learners(state):
+        archive = learner.pruner.archive
+        archive.record(learner.network)
+        tensors |= {
+            f"{name}.archive": archive.parameters,
+            f"{name}.first": learner.optimiser.first,
+            f"{name}.second": learner.optimiser.second,
+        }
+        for layer, alive in enumerate(archive.alive):
+            tensors[f"{name}.alive.{layer}"] = alive.astype(np.int64)
+        if learner.pruner.weight_mask is not None:
+            tensors[f"{name}.weight_mask"] = learner.pruner.weight_mask.astype(np.uint8)
+        meta[name] = {
+            "adam_steps": learner.optimiser.step_count,
+            "threshold": learner.pruner.threshold,
+            "rng": learner.rng.bit_generator.state,
+        }
+    if state.carry is not None:
+        arrays, meta["carry"] = state.carry.pack()
+        tensors |= arrays
+    return Parts(tensors, meta)
+
+
+def unpack(parts: Parts, config: TrainConfig, task: Task) -> TrainState:
+    """Inverse of `pack`.
+
+    Raises:
+        KeyError, ValueError, TypeError, IndexError: the parts are not of a run of *config*.
+    """
+    tensors, meta = parts
+    state = TrainState.initial(config, task)
+    state.iteration, state.steps = meta["iteration"], meta["steps"]
+    state.seconds = meta["seconds"]
+    state.environment_seed = meta["environment_seed"]
+    state.rng.bit_generator.state = meta["rng"]
+    state.observations.mean = tensors["observations.mean"]
+    state.observations.variance = tensors["observations.variance"]
+    state.observations.count = meta["observations.count"]
+    state.scaler.moments.mean = tensors["returns.mean"]
+    state.scaler.moments.variance = tensors["returns.variance"]
+    state.scaler.moments.count = meta["returns.count"]
+    for name, learner in _learners(state):
+        _restore(learner, name, tensors, meta[name])
+    if "carry" in meta:  # checkpoints of earlier versions have none
+        state.carry = Carry.unpack(tensors, meta["carry"])
+    return state
+
+
+def _learners(state: TrainState) -> tuple[tuple[str, Learner], ...]:
+    return ("actor", state.actor), ("critic", state.critic)
+
+
+def _restore(
+    learner: Learner, name: str, tensors: dict[str, NDArray[Any]], meta: dict[str, Any]
+) -> None:
+    archive = learner.pruner.archive
+    network = learner.network
+    alive = [tensors[f"{name}.alive.{layer}"] for layer in range(len(archive.alive))]
+    keep = [
+        np.isin(np.arange(width), units)
+        for width, units in zip(archive.layout.sizes[1:-1], alive, strict=True)
+    ]
+    if tensors[f"{name}.archive"].shape != (archive.layout.length,):
+        raise ValueError(f"{name} has another number of parameters than its configuration")
+    archive.parameters[:] = tensors[f"{name}.archive"]
+    layout, survivors = Layout.select(archive.layout, keep)
+    archive.remove(survivors, keep)
+    learner.network = Network(layout, network.activation, archive.parameters[survivors])
+    learner.optimiser.restore(
+        tensors[f"{name}.first"], tensors[f"{name}.second"], meta["adam_steps"]
+    )
+    learner.pruner.threshold = meta["threshold"]
+    if (mask := tensors.get(f"{name}.weight_mask")) is not None:
+        learner.pruner.hold(mask.astype(np.float32), learner.network, learner.optimiser)
+    learner.rng.bit_generator.state = meta["rng"]

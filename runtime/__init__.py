@@ -13,6 +13,7 @@ from dspctl.runtime.load import BACKENDS, load
 if TYPE_CHECKING:
     from dspctl.runtime.backends.numpy_runner import NumpyRunner
     from dspctl.runtime.backends.protocol import Runner
+    from dspctl.runtime.loop import ControlLoop, EventLog, LoopSettings, prepare
     from dspctl.runtime.policy import (
         ActionRule,
         Counts,
@@ -28,9 +29,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKENDS",
     "ActionRule",
+    "ControlLoop",
     "Counts",
+    "EventLog",
     "Guard",
     "Layer",
+    "LoopSettings",
     "Normalizer",
     "NumpyRunner",
     "ObservationSpec",
@@ -38,21 +42,26 @@ __all__ = [
     "Runner",
     "load",
     "load_policy",
+    "prepare",
     "save_policy",
     "with_guard",
 ]
 
 _HOMES = {
     "ActionRule": "policy",
+    "ControlLoop": "loop",
     "Counts": "policy",
+    "EventLog": "loop",
     "Guard": "policy",
     "Layer": "policy",
+    "LoopSettings": "loop",
     "Normalizer": "policy",
     "NumpyRunner": "backends.numpy_runner",
     "ObservationSpec": "policy",
     "Policy": "policy",
     "Runner": "backends.protocol",
     "load_policy": "policy.file",
+    "prepare": "loop",
     "save_policy": "policy.file",
     "with_guard": "policy.guarded",
 }

@@ -1,0 +1,255 @@
+"""The loop: a step per period at absolute deadlines, and an answer to whatever fails in it.
+
+Step *i* is due at ``start + i * period``, whatever the steps before it took; one that is due
+already is made at once and late, none is skipped, as in ``dspctl bench --paced-seconds``. A step:
+observe, act, apply. Every failure has a row in docs/control-loop.md; none ends the loop.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dspctl.errors import ConfigProblem
+from dspctl.runtime.backends.protocol import Runner
+from dspctl.runtime.loop.chain import Chain
+from dspctl.runtime.loop.clock import Clock, RealClock
+from dspctl.runtime.loop.records import (
+    APPLY,
+    BACKEND,
+    BEHIND,
+    HELD,
+    INVALID,
+    KINDS,
+    LATE,
+    LOOP,
+    NO_BACKEND,
+    OBSERVE,
+    SAFE,
+    STALL,
+    Event,
+    LoopSettings,
+    Summary,
+)
+from dspctl.runtime.loop.watchdog import OnStall, Watchdog
+from dspctl.runtime.loop.words import words
+from dspctl.runtime.policy.guard import NOT_FINITE, OUT_OF_RANGE
+
+Stopping = (KeyboardInterrupt, SystemExit)
+"""What ends a loop; everything else is a fault of a step."""
+
+_FOUND = {
+    NOT_FINITE: "not finite",
+    OUT_OF_RANGE: "out of range",
+    NOT_FINITE | OUT_OF_RANGE: "not finite, and out of range",
+}
+
+
+class ControlLoop:
+    """Observes, acts and applies until it is told to stop; run it once.
+
+    Args:
+        runners: of one policy, the preferred one first, the others for when it fails; see
+            `prepare`.
+        observe: gives a raw observation, [obs_dim] numbers.
+        apply: takes an action as the environment does: an int, or float32 [action_dim], which is
+            a copy.
+        settings: pace and patience.
+        record: is handed every `Event`, such as `EventLog.put`; it must not wait. Stalls come from
+            the watchdog's thread.
+        on_stall: called in the watchdog's thread when a step does not end, to apply the safe
+            action from outside.
+        clock: what the loop tells the time by.
+
+    Raises:
+        ConfigProblem, PolicyShape: the runners cannot serve one loop.
+    """
+
+    def __init__(
+        self,
+        runners: Sequence[Runner],
+        observe: Callable[[], Any],
+        apply: Callable[[Any], object],
+        *,
+        settings: LoopSettings | None = None,
+        record: Callable[[Event], None] | None = None,
+        on_stall: OnStall | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        settings = settings or LoopSettings()
+        self._observe, self._apply, self._settings = observe, apply, settings
+        self._record = record or _nothing
+        self._clock: Clock = clock or RealClock()
+        self._chain = Chain(runners, self._backend_failed)
+        self._watchdog = Watchdog(settings.watchdog_ns, self._record, on_stall)
+        policy = runners[0].policy
+        guard = policy.guard
+        self._discrete = policy.action.discrete
+        self._observation = np.zeros(policy.observation.size, np.float32)
+        self._safe: NDArray[Any] = np.array(guard.safe_action)
+        self._action: NDArray[Any] = self._safe.copy()
+        self._holds = guard.on_invalid == "hold"
+        self._repaired = "repaired" if guard.repairs else SAFE
+        self._faults = dict.fromkeys(KINDS, 0)
+        self._actions = {runner.backend: 0 for runner in runners} | {HELD: 0, SAFE: 0}
+        self._step = self._held = self._late = 0
+        self._origin_ns = self._latest_ns = self._lateness_ns = 0
+        self._stopped = False
+        self._until: Callable[[], bool] = _never
+
+    def stop(self) -> None:
+        """End after the step that is going on; may be called by any thread or signal handler."""
+        self._stopped = True
+
+    def run(self, *, steps: int | None = None, until: Callable[[], bool] | None = None) -> Summary:
+        """Make *steps* steps, or go on until `stop`, KeyboardInterrupt or SystemExit.
+
+        Args:
+            steps: how many; None for no end.
+            until: asked once a step; the loop ends where it answers True.
+
+        Raises:
+            ConfigProblem: less than one step.
+        """
+        if steps is not None and steps < 1:
+            raise ConfigProblem(f"a control loop makes 1 step or more, not {steps}")
+        clock, watchdog, ended = self._clock, self._watchdog, "steps"
+        self._until = until or _never
+        # Observations are cast within: what float32 cannot hold is infinite, and no warning.
+        with (
+            np.errstate(over="ignore", invalid="ignore"),
+            clock.repeating(watchdog.look, watchdog.every_ns),
+        ):
+            try:
+                self._origin_ns = clock.now_ns()
+                watchdog.start(self._origin_ns)
+                while (steps is None or self._step < steps) and not self._ends():
+                    self._paced_step()
+            except Stopping:
+                ended = "interrupted"
+            watchdog.end()
+            end_ns = clock.now_ns()
+        if ended == "steps" and (steps is None or self._step < steps):
+            ended = "stopped"
+        return Summary(
+            steps=self._step,
+            seconds=(end_ns - self._origin_ns) / 1e9,
+            ended=ended,
+            faults={**self._faults, STALL: watchdog.stalls},
+            actions=dict(self._actions),
+            latest_ns=self._latest_ns,
+            lateness_ns=self._lateness_ns,
+        )
+
+    def _paced_step(self) -> None:
+        """One step and its deadline; only what ends the loop gets out of here."""
+        try:
+            period_ns = self._settings.period_ns
+            # From the start, not from the last step: a late step does not move the later ones.
+            due_ns = self._origin_ns + int(self._step * period_ns)
+            self._clock.sleep_until(due_ns)
+            if self._ends():
+                return
+            self._watchdog.begin(self._step, self._clock.now_ns())
+            try:
+                self._act()
+                self._hand_over()
+            finally:
+                self._watchdog.end()
+            self._judge(self._clock.now_ns() - due_ns - int(period_ns))
+        except Stopping:
+            raise
+        except BaseException as error:
+            # Nothing above is expected to fail; a loop that must not stop does not rely on that.
+            self._action = self._safe.copy()
+            self._fault(LOOP, words(error), "the next step begins anew")
+        self._step += 1
+
+    def _ends(self) -> bool:
+        return self._stopped or self._until()
+
+    def _act(self) -> None:
+        """Renew the action, hold it, or make it the safe one."""
+        try:
+            self._read(self._observe())
+        except Stopping:
+            raise
+        except BaseException as error:
+            self._fault(OBSERVE, words(error), self._hold())
+            return
+        answer = self._chain.act(self._observation, self._action)
+        if answer is None:
+            self._action[...] = self._safe
+            self._count(SAFE)
+            self._fault(NO_BACKEND, "every runner failed", SAFE)
+        elif answer.status == 0:
+            self._held = 0
+            self._count(answer.backend)
+        elif self._holds:
+            self._fault(INVALID, _FOUND[answer.status], self._hold())
+        else:
+            self._held = 0
+            self._count(answer.backend if self._repaired != SAFE else SAFE)
+            self._fault(INVALID, _FOUND[answer.status], self._repaired)
+
+    def _read(self, found: Any) -> None:
+        """Copy what was observed: it may change while it is looked at."""
+        value = np.asarray(found)
+        if value.shape != self._observation.shape:
+            raise ValueError(f"shape {list(value.shape)}, not {list(self._observation.shape)}")
+        if value.dtype.kind not in "fiub":
+            raise ValueError(f"{value.dtype} values, not numbers")
+        self._observation[...] = value
+
+    def _hold(self) -> str:
+        """The last action for a few steps, then the safe one; tells which."""
+        self._held += 1
+        if self._held <= self._settings.max_hold:
+            self._count(HELD)
+            return HELD
+        self._action[...] = self._safe
+        self._count(SAFE)
+        return SAFE
+
+    def _hand_over(self) -> None:
+        try:
+            self._apply(int(self._action[0]) if self._discrete else self._action.copy())
+        except Stopping:
+            raise
+        except BaseException as error:
+            self._fault(APPLY, words(error), "the next step applies its own action")
+
+    def _judge(self, lateness_ns: int) -> None:
+        if lateness_ns <= 0:
+            self._late = 0
+            return
+        self._late += 1
+        self._lateness_ns += lateness_ns
+        self._latest_ns = max(self._latest_ns, lateness_ns)
+        self._fault(LATE, f"{lateness_ns / 1e6:.3f} ms after its deadline", "the schedule stays")
+        if self._late == self._settings.max_late:
+            self._fault(BEHIND, f"{self._late} steps in a row were late", "the loop goes on")
+
+    def _backend_failed(self, backend: str, problem: str, following: str) -> None:
+        done = f"fell back to {following}" if following else SAFE
+        self._fault(BACKEND, f"{backend}: {problem}", done)
+
+    def _count(self, source: str) -> None:
+        self._actions[source] += 1
+
+    def _fault(self, kind: str, detail: str, done: str) -> None:
+        self._faults[kind] += 1
+        with suppress(Exception):  # a log that fails is no reason to stop
+            now_ns = self._clock.now_ns()
+            self._record(Event(self._step, now_ns - self._origin_ns, kind, detail, done))
+
+
+def _nothing(event: Event) -> None:
+    """Stand-in for a log."""
+
+
+def _never() -> bool:
+    """Stand-in for a condition that ends the loop."""
+    return False

@@ -47,4 +47,6 @@ class RealClock:
 
     def repeating(self, call: Callable[[int], None], every_ns: int) -> AbstractContextManager[None]:
         """See `Clock`."""
-        return repeated(lambda: call(time.perf_counter_ns()), every_ns / 1e9)
+        return repeated(
+            lambda: call(time.perf_counter_ns()), every_ns / 1e9, name="dspctl watchdog"
+        )

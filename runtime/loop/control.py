@@ -99,6 +99,11 @@ class ControlLoop:
         self._stopped = False
         self._until: Callable[[], bool] = _never
 
+    @property
+    def hook_failures(self) -> int:
+        """How often ``on_stall`` raised."""
+        return self._watchdog.hook_failures
+
     def stop(self) -> None:
         """End after the step that is going on; may be called by any thread or signal handler."""
         self._stopped = True

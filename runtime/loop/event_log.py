@@ -11,7 +11,7 @@ import contextlib
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -153,15 +153,18 @@ class EventLog:
             self._lines.write(line)
 
     def _found(self, *, waiting: bool = False) -> LogAccount:
-        lost = dict(self._lines.lost)
-        if waiting:
-            for event in tuple(self._queue):
-                lost[event.kind] = lost.get(event.kind, 0) + 1
+        lost = Counter(self._lines.lost)
+        if waiting:  # the disk hangs: what it has not taken is lost, as far as anybody knows
+            lost.update(event.kind for event in tuple(self._queue))
+            lost.update(self._limiter.waiting())
+            line = self._lines.writing
+            if line is not None and line.events:
+                lost[line.kind] += line.events
         return LogAccount(
             written=dict(self._lines.written),
             aggregated=dict(self._lines.aggregated),
             dropped=dict(self._dropped),
-            lost=lost,
+            lost=dict(lost),
             size_bytes=self._lines.size_bytes,
             error=self._lines.error,
         )

@@ -44,6 +44,10 @@ class Limiter:
         beyond = self._beyond.setdefault(kind, _Count(event.step))
         beyond.events, beyond.last = beyond.events + 1, event.step
 
+    def waiting(self) -> dict[str, int]:
+        """Kind → events that no line has counted yet."""
+        return {kind: count.events for kind, count in tuple(self._beyond.items())}
+
     def rest(self) -> Iterator[Line]:
         """The lines of the second that is going on."""
         beyond, self._beyond = self._beyond, {}

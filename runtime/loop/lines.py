@@ -33,11 +33,15 @@ class Lines:
     Args:
         descriptor: an open file, which is closed by `close`.
         max_bytes: how large the file may become, the last line apart.
+
+    Attributes:
+        writing: the line that the disk has not taken yet, or None.
     """
 
     def __init__(self, descriptor: int, max_bytes: int) -> None:
         self._descriptor, self._most = descriptor, max(0, max_bytes - _RESERVED)
         self.size_bytes, self.error = 0, ""
+        self.writing: Line | None = None
         self.written, self.aggregated, self.lost = (Counter[str]() for _ in range(3))
 
     def write(self, line: Line, *, last: bool = False) -> None:
@@ -50,6 +54,7 @@ class Lines:
         if self.size_bytes + len(line.data) > self._most and not last:
             self._count(self.lost, line)
             return
+        self.writing = line
         try:
             self._append(line.data)
         except OSError as error:
@@ -58,8 +63,10 @@ class Lines:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self.size_bytes)
                 os.lseek(self._descriptor, self.size_bytes, os.SEEK_SET)
+            self.writing = None
             self._count(self.lost, line)
             return
+        self.writing = None
         self.size_bytes += len(line.data)
         self._count(self.aggregated if line.aggregate else self.written, line)
 

@@ -118,8 +118,7 @@ def test_holding_has_one_bound_whatever_the_cause() -> None:
     """A sensor that gives NaN for ever, in mode hold, is no better than one that gives nothing."""
     policy = make_policy(rule="clip", on_invalid="hold")
     nan = np.full(5, np.nan)
-    rig = Rig(policy, [lambda: rig.valid, lambda: nan, OSError(), lambda: nan, lambda: nan])
-    rig = Rig(policy, [rig.valid, nan, OSError(), nan, nan], max_hold=2)
+    rig = Rig(policy, [lambda: rig.valid, nan, OSError(), nan, nan], max_hold=2)
     summary = rig.run(5)
     assert [event.done for event in rig.events] == ["held"] * 2 + ["safe action"] * 2
     assert summary.faults == faults(invalid=3, observe=1)

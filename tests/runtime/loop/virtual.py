@@ -98,6 +98,7 @@ class Rig:
         self.policy = policy or make_policy(rule="clip", on_invalid="flag")
         self.clock = VirtualClock()
         self.events: list[Event] = []
+        self.log: Callable[[Event], None] | None = None
         self.applied: list[Any] = []
         self.stalls: list[tuple[int, float]] = []
         self.valid = np.linspace(-0.5, 0.5, self.policy.observation.size).astype(np.float32)
@@ -114,7 +115,7 @@ class Rig:
             observe,
             apply,
             settings=self.settings,
-            record=self.events.append,
+            record=self.record,
             on_stall=lambda step, seconds: self.stalls.append((step, seconds)),
             clock=self.clock,
         )
@@ -133,6 +134,11 @@ class Rig:
 
     def run(self, steps: int) -> Summary:
         return self.loop.run(steps=steps)
+
+    def record(self, event: Event) -> None:
+        self.events.append(event)
+        if self.log is not None:
+            self.log(event)
 
     def observe(self) -> Any:
         found = self._observed.pop(0) if self._observed else self.valid

@@ -20,6 +20,7 @@ from dspctl.cli import (
     export,
     inspect,
     report,
+    run,
     show,
     shrink,
     study,
@@ -92,6 +93,7 @@ app.command("shrink")(shrink.shrink)
 app.command("compact")(compact.compact)
 app.command("export")(export.export)
 app.command("verify")(verify.verify)
+app.command("run")(run.run)
 app.command("bench")(bench.bench)
 app.command("study")(study.study)
 app.command("report")(report.report)

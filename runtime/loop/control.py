@@ -6,7 +6,7 @@ observe, act, apply. Every failure has a row in docs/control-loop.md; none ends 
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
@@ -108,12 +108,20 @@ class ControlLoop:
         """End after the step that is going on; may be called by any thread or signal handler."""
         self._stopped = True
 
-    def run(self, *, steps: int | None = None, until: Callable[[], bool] | None = None) -> Summary:
+    def run(
+        self,
+        *,
+        steps: int | None = None,
+        until: Callable[[], bool] | None = None,
+        within: AbstractContextManager[object] | None = None,
+    ) -> Summary:
         """Make *steps* steps, or go on until `stop`, KeyboardInterrupt or SystemExit.
 
         Args:
             steps: how many; None for no end.
-            until: asked once a step; the loop ends where it answers True.
+            until: asked before each step; the loop ends where it answers True.
+            within: entered by this thread once the watchdog's is there, such as what raises its
+                priority: a watchdog that shared it could not be heard.
 
         Raises:
             ConfigProblem: less than one step.
@@ -126,6 +134,7 @@ class ControlLoop:
         with (
             np.errstate(over="ignore", invalid="ignore"),
             clock.repeating(watchdog.look, watchdog.every_ns),
+            within or nullcontext(),
         ):
             try:
                 self._origin_ns = clock.now_ns()

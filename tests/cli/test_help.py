@@ -12,6 +12,7 @@ COMMANDS = (
     "compact",
     "export",
     "verify",
+    "run",
     "bench",
     "study",
     "report",

@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -145,7 +146,8 @@ def _run(asked: _Asked, cpu: int | None, fifo: int | None, mlock: bool) -> run_r
         log = None
         if asked.log is not None:
             log = stack.enter_context(EventLog(asked.log, start, force=asked.force))
-        clock, observe, apply = RealClock(), episodes.observe, episodes.apply
+        clock, observe = RealClock(), episodes.observe
+        apply: Callable[[Any], object] = episodes.apply
         injector = None
         if plan is not None:
             injector = Injector(plan, settings, clock, policy)

@@ -10,24 +10,17 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem
 from dspctl.runtime.backends.protocol import Runner
-from dspctl.runtime.loop.chain import Chain
+from dspctl.runtime.loop.acting import Acting, Stopping
 from dspctl.runtime.loop.clock import Clock, RealClock
 from dspctl.runtime.loop.records import (
     APPLY,
-    BACKEND,
     BEHIND,
-    HELD,
-    INVALID,
     KINDS,
     LATE,
     LOOP,
-    NO_BACKEND,
-    OBSERVE,
-    SAFE,
     STALL,
     Event,
     LoopSettings,
@@ -35,16 +28,6 @@ from dspctl.runtime.loop.records import (
 )
 from dspctl.runtime.loop.watchdog import OnStall, Watchdog
 from dspctl.runtime.loop.words import words
-from dspctl.runtime.policy.guard import NOT_FINITE, OUT_OF_RANGE
-
-Stopping = (KeyboardInterrupt, SystemExit)
-"""What ends a loop; everything else is a fault of a step."""
-
-_FOUND = {
-    NOT_FINITE: "not finite",
-    OUT_OF_RANGE: "out of range",
-    NOT_FINITE | OUT_OF_RANGE: "not finite, and out of range",
-}
 
 
 class ControlLoop:
@@ -79,22 +62,13 @@ class ControlLoop:
         clock: Clock | None = None,
     ) -> None:
         settings = settings or LoopSettings()
-        self._observe, self._apply, self._settings = observe, apply, settings
+        self._apply, self._settings = apply, settings
         self._record = record or _nothing
         self._clock: Clock = clock or RealClock()
-        self._chain = Chain(runners, self._backend_failed)
+        self._acting = Acting(runners, observe, settings.max_hold, self._fault)
         self._watchdog = Watchdog(settings.watchdog_ns, self._record, on_stall)
-        policy = runners[0].policy
-        guard = policy.guard
-        self._discrete = policy.action.discrete
-        self._observation = np.zeros(policy.observation.size, np.float32)
-        self._safe: NDArray[Any] = np.array(guard.safe_action)
-        self._action: NDArray[Any] = self._safe.copy()
-        self._holds = guard.on_invalid == "hold"
-        self._repaired = "repaired" if guard.repairs else SAFE
         self._faults = dict.fromkeys(KINDS, 0)
-        self._actions = {runner.backend: 0 for runner in runners} | {HELD: 0, SAFE: 0}
-        self._step = self._held = self._late = 0
+        self._step = self._late = 0
         self._origin_ns = self._latest_ns = self._lateness_ns = 0
         self._stopped = False
         self._until: Callable[[], bool] = _never
@@ -152,7 +126,7 @@ class ControlLoop:
             seconds=(end_ns - self._origin_ns) / 1e9,
             ended=ended,
             faults={**self._faults, STALL: watchdog.stalls},
-            actions=dict(self._actions),
+            actions=dict(self._acting.actions),
             latest_ns=self._latest_ns,
             lateness_ns=self._lateness_ns,
         )
@@ -168,8 +142,7 @@ class ControlLoop:
                 return
             self._watchdog.begin(self._step, self._clock.now_ns())
             try:
-                self._act()
-                self._hand_over()
+                self._hand_over(self._acting.act())
             finally:
                 self._watchdog.end()
             self._judge(self._clock.now_ns() - due_ns - int(period_ns))
@@ -177,59 +150,16 @@ class ControlLoop:
             raise
         except BaseException as error:
             # Nothing above is expected to fail; a loop that must not stop does not rely on that.
-            self._action = self._safe.copy()
+            self._acting.forget()
             self._fault(LOOP, words(error), "the next step begins anew")
         self._step += 1
 
     def _ends(self) -> bool:
         return self._stopped or self._until()
 
-    def _act(self) -> None:
-        """Renew the action, hold it, or make it the safe one."""
+    def _hand_over(self, action: Any) -> None:
         try:
-            self._read(self._observe())
-        except Stopping:
-            raise
-        except BaseException as error:
-            self._fault(OBSERVE, words(error), self._hold())
-            return
-        answer = self._chain.act(self._observation, self._action)
-        if answer is None:
-            self._action[...] = self._safe
-            self._count(SAFE)
-            self._fault(NO_BACKEND, "every runner failed", SAFE)
-        elif answer.status == 0:
-            self._held = 0
-            self._count(answer.backend)
-        elif self._holds:
-            self._fault(INVALID, _FOUND[answer.status], self._hold())
-        else:
-            self._held = 0
-            self._count(answer.backend if self._repaired != SAFE else SAFE)
-            self._fault(INVALID, _FOUND[answer.status], self._repaired)
-
-    def _read(self, found: Any) -> None:
-        """Copy what was observed: it may change while it is looked at."""
-        value = np.asarray(found)
-        if value.shape != self._observation.shape:
-            raise ValueError(f"shape {list(value.shape)}, not {list(self._observation.shape)}")
-        if value.dtype.kind not in "fiub":
-            raise ValueError(f"{value.dtype} values, not numbers")
-        self._observation[...] = value
-
-    def _hold(self) -> str:
-        """The last action for a few steps, then the safe one; tells which."""
-        self._held += 1
-        if self._held <= self._settings.max_hold:
-            self._count(HELD)
-            return HELD
-        self._action[...] = self._safe
-        self._count(SAFE)
-        return SAFE
-
-    def _hand_over(self) -> None:
-        try:
-            self._apply(int(self._action[0]) if self._discrete else self._action.copy())
+            self._apply(action)
         except Stopping:
             raise
         except BaseException as error:
@@ -245,13 +175,6 @@ class ControlLoop:
         self._fault(LATE, f"{lateness_ns / 1e6:.3f} ms after its deadline", "the schedule stays")
         if self._late == self._settings.max_late:
             self._fault(BEHIND, f"{self._late} steps in a row were late", "the loop goes on")
-
-    def _backend_failed(self, backend: str, problem: str, following: str) -> None:
-        done = f"fell back to {following}" if following else SAFE
-        self._fault(BACKEND, f"{backend}: {problem}", done)
-
-    def _count(self, source: str) -> None:
-        self._actions[source] += 1
 
     def _fault(self, kind: str, detail: str, done: str) -> None:
         self._faults[kind] += 1

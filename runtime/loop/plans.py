@@ -52,7 +52,7 @@ class InTurn:
         seed: where in the order it begins.
     """
 
-    kinds = INJECTABLE
+    kinds: tuple[str, ...] = INJECTABLE
 
     def __init__(self, steps: int, seed: int) -> None:
         self._steps, self._first = steps, seed

@@ -24,7 +24,7 @@ def repeated(
 
     def work() -> None:
         while not ended.wait(every_s):
-            with suppress(Exception):
+            with suppress(BaseException):  # SystemExit would end the thread without a word
                 call()
 
     thread = threading.Thread(target=work, name=name, daemon=True)

@@ -84,5 +84,5 @@ class Watchdog:
         if self._on_stall is not None:
             try:
                 self._on_stall(running.step, took_ns / 1e9)
-            except Exception:
+            except BaseException:
                 self.hook_failures += 1

@@ -86,7 +86,7 @@ class Drive(NamedTuple):
 
 
 def drive(harness: Harness, log: Path, *, hz: int = 1000, steps: int = STEPS) -> Drive:
-    words = [harness.program, str(steps), str(hz), str(log), str(EVERY)]
+    words: list[str | Path] = [harness.program, str(steps), str(hz), str(log), str(EVERY)]
     text = run(*words)
     rows = re.findall(r"^counted (\w+) (\d+) (\d+)$", text, re.M)
     last = re.search(r"^steps (\d+) lost (\d+) hook (\d+)$", text, re.M)

@@ -222,7 +222,8 @@ def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
 def test_a_log_that_cannot_be_made(tmp_path: Path) -> None:
     with pytest.raises(WriteFailed, match="another place for the log"):
         EventLog(tmp_path / "nowhere" / "loop.jsonl")
-    for limits in ({"lines_per_second": 0}, {"queue": 0}, {"max_bytes": 0}):
+    wrong: tuple[dict[str, Any], ...] = ({"lines_per_second": 0}, {"queue": 0}, {"max_bytes": 0})
+    for limits in wrong:
         with pytest.raises(ConfigProblem):
             EventLog(tmp_path / "loop.jsonl", **limits)
     assert list(tmp_path.iterdir()) == []

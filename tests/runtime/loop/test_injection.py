@@ -19,9 +19,9 @@ EXACT = ("invalid", "observe", "backend", "apply", "stall")
 """What nothing else causes on a virtual clock; a stall makes later steps late."""
 
 
-def rig_of(policy: Policy, **settings: float) -> Rig:
+def rig_of(policy: Policy) -> Rig:
     """A rig with a fallback, and with an observation that is valid to the policy."""
-    rig = Rig(policy, runners=[Scripted(policy), NumpyRunner(policy)], **settings)
+    rig = Rig(policy, runners=[Scripted(policy), NumpyRunner(policy)])
     rig.valid = policy.guard.fill
     return rig
 

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -13,11 +14,11 @@ from tests.runtime.policies import make_policy
 
 
 def test_it_gives_what_the_sensor_gives() -> None:
-    values = iter([1, 2, ValueError("broken"), 3])
+    values: Iterator[int | ValueError] = iter([1, 2, ValueError("broken"), 3])
 
     def observe() -> int:
         value = next(values)
-        if isinstance(value, Exception):
+        if isinstance(value, ValueError):
             raise value
         return value
 

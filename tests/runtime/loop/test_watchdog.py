@@ -57,7 +57,11 @@ def test_the_time_that_a_step_may_take(hz: float, given: float, expected_ms: flo
     assert LoopSettings(hz=hz, watchdog_ms=given).watchdog_ns == expected_ms * 1e6
 
 
-def test_a_hook_that_fails_is_counted_and_the_loop_goes_on() -> None:
+@pytest.mark.parametrize("error", [IndexError, SystemExit])
+def test_a_hook_that_fails_is_counted_and_the_loop_goes_on(error: type[BaseException]) -> None:
+    def on_stall(step: int, seconds: float) -> None:
+        raise error
+
     policy = make_policy()
     rig = Rig(policy)
     events: list[Event] = []
@@ -66,7 +70,7 @@ def test_a_hook_that_fails_is_counted_and_the_loop_goes_on() -> None:
         rig.observe,
         lambda action: rig.clock.take(150),
         record=events.append,
-        on_stall=lambda step, seconds: [][step],
+        on_stall=on_stall,
         clock=rig.clock,
     )
     summary = loop.run(steps=3)

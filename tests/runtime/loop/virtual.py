@@ -8,12 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.runtime import NumpyRunner, Policy
-from dspctl.runtime.loop import ControlLoop, Event, LoopSettings, Summary
+from dspctl.runtime.loop import KINDS, ControlLoop, Event, LoopSettings, Summary
 from dspctl.runtime.loop.injection import Injector
 from dspctl.runtime.loop.plans import plan_of
 from tests.runtime.policies import make_policy
 
 MS = 1_000_000
+NONE = dict.fromkeys(KINDS, 0)
+
+
+def faults(**counts: int) -> dict[str, int]:
+    """A loop's counters: these, and 0 for every other kind."""
+    return {**NONE, **counts}
 
 
 class VirtualClock:

@@ -2,15 +2,19 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from dspctl.exporter import export
+from dspctl.runtime.bundle import open_bundle
 from dspctl.runtime.loop import ControlLoop, EventLog, LoopSettings, prepare
 from dspctl.runtime.loop.clock import RealClock
 from dspctl.runtime.loop.injection import Injector
@@ -83,6 +87,29 @@ def test_some_seconds_with_ten_faults_a_second(bundle: Path, tmp_path: Path) -> 
 @pytest.mark.slow
 def test_ten_minutes_with_a_fault_every_second(bundle: Path, tmp_path: Path) -> None:
     run_and_check(bundle, tmp_path / "loop.jsonl", seconds=600, faults="every=1s")
+
+
+def test_the_program_of_the_document_runs(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "control-loop.md").read_text()
+    (program,) = re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S)
+    applied: list[Any] = []
+
+    def drive(action: Any) -> None:
+        applied.append(action)
+        if len(applied) == 8:
+            raise KeyboardInterrupt
+
+    (tmp_path / "bundle").symlink_to(bundle)
+    monkeypatch.chdir(tmp_path)
+    size = open_bundle(bundle).policy.observation.size
+    sensors = SimpleNamespace(read=lambda: np.zeros(size))
+    actuators = SimpleNamespace(drive=drive, stop=lambda: None)
+    exec(program, {"sensors": sensors, "actuators": actuators})
+    last = records(tmp_path / "faults.jsonl")[-1]
+    assert (last["steps"], last["ended"]) == (7, "interrupted")
+    assert len(applied) == 8
 
 
 PROGRAM = """

@@ -93,7 +93,7 @@ class ControlLoop:
 
         Args:
             steps: how many; None for no end.
-            until: asked before each step; the loop ends where it answers True.
+            until: asked when a step is due; the loop ends where it answers True.
             within: entered by this thread once the watchdog's is there, such as what raises its
                 priority: a watchdog that shared it could not be heard.
 
@@ -113,8 +113,8 @@ class ControlLoop:
             try:
                 self._origin_ns = clock.now_ns()
                 watchdog.start(self._origin_ns)
-                while (steps is None or self._step < steps) and not self._ends():
-                    self._paced_step()
+                while (steps is None or self._step < steps) and self._paced_step():
+                    self._step += 1
             except Stopping:
                 ended = "interrupted"
             watchdog.end()
@@ -131,15 +131,17 @@ class ControlLoop:
             lateness_ns=self._lateness_ns,
         )
 
-    def _paced_step(self) -> None:
-        """One step and its deadline; only what ends the loop gets out of here."""
+    def _paced_step(self) -> bool:
+        """One step and its deadline; False where the loop ends. Raises `Stopping` only."""
+        if self._stopped:
+            return False
         try:
             period_ns = self._settings.period_ns
             # From the start, not from the last step: a late step does not move the later ones.
             due_ns = self._origin_ns + int(self._step * period_ns)
             self._clock.sleep_until(due_ns)
-            if self._ends():
-                return
+            if self._stopped or self._asked():
+                return False
             self._watchdog.begin(self._step, self._clock.now_ns())
             try:
                 self._hand_over(self._acting.act())
@@ -152,10 +154,17 @@ class ControlLoop:
             # Nothing above is expected to fail; a loop that must not stop does not rely on that.
             self._acting.forget()
             self._fault(LOOP, words(error), "the next step begins anew")
-        self._step += 1
+        return True
 
-    def _ends(self) -> bool:
-        return self._stopped or self._until()
+    def _asked(self) -> bool:
+        """Whether ``until`` ends the loop; one that fails does not, and costs no step."""
+        try:
+            return self._until()
+        except Stopping:
+            raise
+        except BaseException as error:
+            self._fault(LOOP, f"until: {words(error)}", "the loop goes on")
+            return False
 
     def _hand_over(self, action: Any) -> None:
         try:

@@ -21,7 +21,7 @@ KINDS: Mapping[str, str] = {
     NO_BACKEND: "every runner failed in one step",
     APPLY: "the action could not be applied",
     STALL: "a step did not end within the watchdog's time",
-    LOOP: "the loop's own code failed: a defect in dspctl",
+    LOOP: "until() raised, or the loop's own code: a defect in dspctl",
 }
 """Every kind of fault, as in logs, summaries and docs/control-loop.md, with what it means."""
 

@@ -130,6 +130,19 @@ def test_a_condition_ends_it() -> None:
     assert (summary.steps, summary.ended) == (5, "stopped")
 
 
+def test_a_condition_that_raises_costs_no_step_and_no_pace() -> None:
+    rig = Rig()
+    asked: list[int] = []
+
+    def until() -> bool:
+        asked.append(rig.clock.time_ns)
+        raise OSError
+
+    assert rig.loop.run(steps=4, until=until).faults == faults(loop=4)
+    assert np.diff(asked).tolist() == [5 * MS] * 3
+    assert len(rig.applied) == 4
+
+
 def test_no_thread_is_left() -> None:
     before = threading.active_count()
     policy = make_policy()

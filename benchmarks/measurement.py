@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.calls.latency import ROUNDS
 from dspctl.benchmarks.calls.load import background_load
 from dspctl.benchmarks.calls.program import ProgramTiming, energy_of_program
-from dspctl.benchmarks.calls.sleep import Sleeper, choose_sleeper
 from dspctl.benchmarks.calls.timer import calibrate
 from dspctl.benchmarks.calls.timing import PythonTiming, Timing, energy_of_calls
 from dspctl.benchmarks.comparison.advice import advise
@@ -44,6 +43,7 @@ from dspctl.errors import (
     OutputExists,
     ResultProblem,
 )
+from dspctl.runtime.sleep import Sleeper, choose_sleeper
 
 
 def measure(

@@ -107,6 +107,10 @@ class InvalidRate(ConfigProblem):
     """The control rate is not a positive number, or not one that a control loop can run at."""
 
 
+class InvalidFaults(ConfigProblem):
+    """The faults to put into a loop cannot be read; the message names the part and an example."""
+
+
 class UnknownInvalidMode(ConfigProblem):
     """No rule for invalid observations, or for their range, has this name."""
 

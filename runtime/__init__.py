@@ -13,6 +13,7 @@ from dspctl.runtime.load import BACKENDS, load
 if TYPE_CHECKING:
     from dspctl.runtime.backends.numpy_runner import NumpyRunner
     from dspctl.runtime.backends.protocol import Runner
+    from dspctl.runtime.loop import ControlLoop, EventLog, LoopSettings, prepare
     from dspctl.runtime.policy import (
         ActionRule,
         Counts,
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKENDS",
     "ActionRule",
+    "ControlLoop",
     "Counts",
+    "EventLog",
     "Guard",
     "Layer",
+    "LoopSettings",
     "Normalizer",
     "NumpyRunner",
     "ObservationSpec",
@@ -40,15 +44,19 @@ __all__ = [
     "Trust",
     "load",
     "load_policy",
+    "prepare",
     "save_policy",
     "with_guard",
 ]
 
 _HOMES = {
     "ActionRule": "policy",
+    "ControlLoop": "loop",
     "Counts": "policy",
+    "EventLog": "loop",
     "Guard": "policy",
     "Layer": "policy",
+    "LoopSettings": "loop",
     "Normalizer": "policy",
     "NumpyRunner": "backends.numpy_runner",
     "ObservationSpec": "policy",
@@ -56,6 +64,7 @@ _HOMES = {
     "Runner": "backends.protocol",
     "Trust": "trust",
     "load_policy": "policy.file",
+    "prepare": "loop",
     "save_policy": "policy.file",
     "with_guard": "policy.guarded",
 }

@@ -11,6 +11,7 @@ _HOMES = {
     "EVALUATION_SEED": "evaluation",
     "METHODS": "pruning",
     "RECIPES": "recipes",
+    "Episodes": "episodes",
     "Evaluation": "evaluation",
     "Progress": "progress",
     "Run": "checkpoint",
@@ -25,6 +26,7 @@ _HOMES = {
 if TYPE_CHECKING:
     from dspctl.trainer.checkpoint import Run, load_run
     from dspctl.trainer.config import TrainConfig
+    from dspctl.trainer.episodes import Episodes
     from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
     from dspctl.trainer.progress import Progress
     from dspctl.trainer.pruning import METHODS
@@ -35,6 +37,7 @@ __all__ = [
     "EVALUATION_SEED",
     "METHODS",
     "RECIPES",
+    "Episodes",
     "Evaluation",
     "Progress",
     "Run",

@@ -17,10 +17,10 @@ from dspctl.benchmarks.calls.latency import measure_latency
 from dspctl.benchmarks.calls.paced import measure_paced
 from dspctl.benchmarks.calls.running import running
 from dspctl.benchmarks.calls.scheduling import scheduled
-from dspctl.benchmarks.calls.sleep import choose_sleeper
 from dspctl.benchmarks.calls.timer import calibrate
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.request import Request
+from dspctl.runtime.sleep import choose_sleeper
 
 
 @dataclass(frozen=True)

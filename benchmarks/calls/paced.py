@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.latency import SETTLING_CALLS, Call
-from dspctl.benchmarks.calls.sleep import SleepUntil
 from dspctl.benchmarks.calls.timer import ReadClock, collector_off
 from dspctl.errors import ConfigProblem, InvalidRate
+from dspctl.runtime.sleep import SleepUntil
 
 HZ = 100.0
 SLOWEST_HZ, FASTEST_HZ = 50.0, 10_000.0

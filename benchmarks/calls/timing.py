@@ -13,7 +13,6 @@ from dspctl.benchmarks.calls.paced import PacedSamples, measure_paced
 from dspctl.benchmarks.calls.paced_figures import summarize_paced
 from dspctl.benchmarks.calls.running import running
 from dspctl.benchmarks.calls.scheduling import Scheduling, scheduled
-from dspctl.benchmarks.calls.sleep import Sleeper
 from dspctl.benchmarks.calls.timer import Clock
 from dspctl.benchmarks.comparison.ratios import latency_ratios, paced_ratios
 from dspctl.benchmarks.energy.stage import keep_energy
@@ -26,6 +25,7 @@ from dspctl.benchmarks.steps import Steps
 from dspctl.benchmarks.subjects import Opened
 from dspctl.errors import BackendUnavailable
 from dspctl.runtime import Runner
+from dspctl.runtime.sleep import Sleeper
 
 
 @dataclass(frozen=True)

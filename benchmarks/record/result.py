@@ -109,7 +109,7 @@ class Settings:
         rounds: interleaved blocks per subject.
         observations: where they came from, and how many.
         observations_sha256: of their bytes, float32 in C order.
-        sleep: what the control loop slept with, see :mod:`dspctl.benchmarks.calls.sleep`.
+        sleep: what the control loop slept with, see :mod:`dspctl.runtime.sleep`.
     """
 
     request: Request

@@ -21,6 +21,7 @@ from dspctl.cli import (
     export,
     inspect,
     report,
+    run,
     show,
     shrink,
     sign,
@@ -98,6 +99,7 @@ app.command("keygen")(sign.keygen)
 app.command("sign")(sign.sign)
 app.command("deploy")(deploy.deploy)
 app.command("rollback")(deploy.rollback)
+app.command("run")(run.run)
 app.command("bench")(bench.bench)
 app.command("study")(study.study)
 app.command("report")(report.report)

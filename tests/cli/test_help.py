@@ -16,6 +16,7 @@ COMMANDS = (
     "sign",
     "deploy",
     "rollback",
+    "run",
     "bench",
     "study",
     "report",

@@ -69,11 +69,13 @@ def test_the_example_builds_and_runs(
         f"CMAKE_CXX_FLAGS={WARNINGS}",
     )
     shown = run(tmp_path / "control_loop", "20", "10000")
-    assert re.fullmatch(r"20 steps, \d+ missed deadlines, 0 not finite, 0 out of range\n", shown), (
-        shown
-    )
+    assert re.fullmatch(
+        r"20 steps, 0 invalid, 0 observe, \d+ late, \d+ behind, 0 backend, 0 apply, \d+ stall; "
+        r"0 events not written\n",
+        shown,
+    ), shown
     wrong = subprocess.run([tmp_path / "control_loop", "none"], capture_output=True, text=True)
-    assert (wrong.returncode, wrong.stderr) == (2, "usage: control_loop [STEPS [HZ]]\n")
+    assert (wrong.returncode, wrong.stderr) == (2, "usage: control_loop [STEPS [HZ [LOG]]]\n")
     open_bundle(exported.path)  # nothing was left inside
 
 

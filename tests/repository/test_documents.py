@@ -170,6 +170,20 @@ def test_glossary_has_the_words_of_the_field() -> None:
     assert len(words) == len(set(words))
 
 
+def test_the_tables_of_faults_name_every_kind() -> None:
+    from dspctl.runtime.loop import KINDS
+    from dspctl.runtime.loop.plans import INJECTABLE
+
+    text = (ROOT / "docs" / "control-loop.md").read_text()
+    _, rest = text.split("\n| Kind |")
+    kinds, injected = rest.split("\n| Fault |")
+    assert re.findall(r"^\| `(\w+)` \|", kinds.split("\n\n")[0], re.M) == list(KINDS)
+    assert re.findall(r"^\| `(\w+)` \|", injected.split("\n\n")[0], re.M) == list(INJECTABLE)
+    example = (ROOT / "exporter/bundle_files/templates/loop/control_loop.hpp.jinja").read_text()
+    named = re.findall(r"^//   (\w+) ", example, re.M)
+    assert named == [kind for kind in KINDS if kind not in ("no_backend", "loop")]
+
+
 def test_the_table_of_native_code_is_the_stored_result() -> None:
     from dspctl.cli.show import latency
 

@@ -15,8 +15,8 @@ from dspctl.benchmarks.calls.paced import (
     measure_paced,
 )
 from dspctl.benchmarks.calls.paced_figures import spread, summarize_paced
-from dspctl.benchmarks.calls.sleep import choose_sleeper
 from dspctl.errors import ConfigProblem, InvalidRate
+from dspctl.runtime.sleep import choose_sleeper
 from tests.benchmarks.networks import FakeClock
 
 OBSERVATIONS = np.zeros((4, 2), np.float32)

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.latency import SETTLING_CALLS, measure_latency
 from dspctl.benchmarks.calls.paced import PacedSamples, measure_paced
-from dspctl.benchmarks.calls.sleep import choose_sleeper
 from dspctl.benchmarks.calls.timer import calibrate
 from dspctl.benchmarks.command.programs import command_of
 from dspctl.benchmarks.command.raw import RawSamples, read_samples
 from dspctl.benchmarks.stats import percentile
 from dspctl.exporter import export
+from dspctl.runtime.sleep import choose_sleeper
 from tests.benchmarks.networks import FakeClock, network
 from tests.exporter.native.tools import needs
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from errno import EINTR
 
-from dspctl.benchmarks.calls.timer import ReadClock
+ReadClock = Callable[[], int]
+"""A clock: nanoseconds from an arbitrary origin, never going backwards."""
 
 SleepUntil = Callable[[int], None]
 """Returns at or after an absolute time of a clock, in its nanoseconds."""

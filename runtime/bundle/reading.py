@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING
 
 from dspctl.runtime.bundle.artefacts import PARITY, Artefact, artefacts_from_bytes
 from dspctl.runtime.bundle.files import BundleFiles, verified_files
-from dspctl.runtime.bundle.manifest import MANIFEST, POLICY, Manifest, manifest_from_bytes
+from dspctl.runtime.bundle.manifest import (
+    LARGEST_MANIFEST_BYTES,
+    MANIFEST,
+    POLICY,
+    Manifest,
+    manifest_from_bytes,
+)
 from dspctl.runtime.bundle.specs import action_specification, observation_specification
 from dspctl.runtime.on_demand import errors
 from dspctl.runtime.policy.file import policy_from_bytes
 from dspctl.runtime.records import record
 from dspctl.runtime.reference.golden import GOLDEN, Golden, golden_from_bytes
+from dspctl.runtime.untrusted import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,8 +31,6 @@ ONNX = "policy.onnx"
 ONNX_FP16 = "policy.fp16.onnx"
 NATIVE = "native"
 """The folder of native code, one folder in it per target."""
-
-_MANIFEST_LIMIT_BYTES = 1 << 20
 
 
 @record(frozen=True, eq=False)
@@ -112,13 +117,13 @@ def _open(path: Path, hold: Callable[[str], bool]) -> Bundle:
             f"there is no bundle here (no {MANIFEST}): write one with  "
             f"dspctl export POLICY --target cpu -o {path}"
         )
-    if (path / MANIFEST).stat().st_size > _MANIFEST_LIMIT_BYTES:
-        raise ValueError(f"{MANIFEST} is too large to be one")
-    manifest = manifest_from_bytes((path / MANIFEST).read_bytes())
-    data = verified_files(path, manifest.files, hold)
-    policy = policy_from_bytes(data[POLICY], name=str(path / POLICY))
+    data = read_bytes(path / MANIFEST, LARGEST_MANIFEST_BYTES, links=False)
+    manifest = manifest_from_bytes(data)
+    del data
+    files = verified_files(path, manifest.files, hold)
+    policy = policy_from_bytes(files[POLICY], name=str(path / POLICY))
     _check_description(manifest, policy)
-    return Bundle(path, manifest, data, policy)
+    return Bundle(path, manifest, files, policy)
 
 
 def _check_description(manifest: Manifest, policy: Policy) -> None:

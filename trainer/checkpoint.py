@@ -24,8 +24,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as bytes_from_tensors
 
 from dspctl.errors import OutputExists, RunIncomplete, RunNotFound, RunVersion
@@ -35,6 +33,16 @@ from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.reading import (
+    check_info,
+    fitting,
+    kept_units,
+    metric_rows,
+    read_json,
+    read_tensors,
+    refuse_unknown,
+    state_from_text,
+)
 from dspctl.trainer.state import TrainState
 
 SCHEMA = 1
@@ -82,14 +90,18 @@ class Run:
         size = self.policy().observation.size
         if not path.is_file():
             return np.empty((0, size), np.float32)
-        observations = _read_tensors(path)[0].get("observations")
-        if observations is None or observations.ndim != 2 or observations.shape[1] != size:
+        observations = read_tensors(path)[0].get("observations")
+        if (
+            observations is None
+            or observations.dtype != np.float32
+            or observations.shape[1:] != (size,)
+        ):
             raise RunIncomplete(f"{path} is damaged: train again with --force")
-        return observations.astype(np.float32, copy=False)
+        return observations
 
     def metrics(self) -> list[dict[str, Any]]:
         """One record per finished iteration; a torn last line is left out."""
-        return _metric_rows(self.path / "metrics.jsonl")
+        return metric_rows(self.path / "metrics.jsonl")
 
 
 def load_run(path: Path) -> Run:
@@ -100,19 +112,26 @@ def load_run(path: Path) -> Run:
         RunIncomplete: a file is missing or cut off.
         RunVersion: written by another version of the format.
     """
-    if not path.is_dir() or not any(path.iterdir()):
+    try:
+        empty = not path.is_dir() or not any(path.iterdir())
+    except OSError as error:
+        raise RunNotFound(
+            f"{path} cannot be read ({error.strerror or error}): check its permissions"
+        ) from error
+    if empty:
         raise RunNotFound(
             f"there is no run at {path}: start one with  dspctl train ENVIRONMENT -o {path}"
         )
-    config, info = _read_json(path / "config.json"), _read_json(path / "run.json")
+    config, info = read_json(path / "config.json"), read_json(path / "run.json")
     for name, content in (("config.json", config), ("run.json", info)):
         if content.get("schema") != SCHEMA:
             raise RunVersion(
-                f"{path / name} has run schema {content.get('schema')}, this dspctl reads "
-                f"{SCHEMA}: use the dspctl that wrote it, or train again with --force"
+                f"{path / name} has run schema {str(content.get('schema'))[:20]}, this dspctl "
+                f"reads {SCHEMA}: use the dspctl that wrote it, or train again with --force"
             )
-    if not isinstance(config.get("config"), dict) or "status" not in info:
+    if not isinstance(config.get("config"), dict) or "status" not in info or len(config) > 2:
         raise RunIncomplete(f"{path} is only half-written: train again with --force")
+    check_info(info, path / "run.json")
     try:
         settings = TrainConfig.from_json(config["config"])
     except TypeError as error:
@@ -252,22 +271,23 @@ class RunFolder:
             raise RunIncomplete(
                 f"{self.path} was cut off before its first checkpoint: train it again with --force"
             )
-        tensors, metadata = _read_tensors(path)
+        tensors, metadata = read_tensors(path)
         try:
-            meta = json.loads(metadata[_STATE_KEY])
+            meta = state_from_text(metadata[_STATE_KEY])
             state = TrainState.initial(self.config, task)
             state.iteration, state.steps = meta["iteration"], meta["steps"]
             state.seconds = meta["seconds"]
             state.environment_seed = meta["environment_seed"]
             state.rng.bit_generator.state = meta["rng"]
-            state.observations.mean = tensors["observations.mean"]
-            state.observations.variance = tensors["observations.variance"]
+            scaled = state.scaler.moments
+            for name, moments in (("observations", state.observations), ("returns", scaled)):
+                moments.mean = fitting(tensors, f"{name}.mean", moments.mean)
+                moments.variance = fitting(tensors, f"{name}.variance", moments.variance)
             state.observations.count = meta["observations.count"]
-            state.scaler.moments.mean = tensors["returns.mean"]
-            state.scaler.moments.variance = tensors["returns.variance"]
-            state.scaler.moments.count = meta["returns.count"]
+            scaled.count = meta["returns.count"]
             for name, learner in (("actor", state.actor), ("critic", state.critic)):
                 _restore(learner, name, tensors, meta[name])
+            refuse_unknown(tensors)
         except (KeyError, ValueError, TypeError, IndexError) as error:
             raise RunIncomplete(
                 f"{path} is damaged ({type(error).__name__}: {error}): train again with --force"
@@ -277,7 +297,7 @@ class RunFolder:
     def cut_metrics(self, iteration: int) -> None:
         """Drop the records of iterations after the checkpoint; they will be made again."""
         path = self.path / "metrics.jsonl"
-        rows = [row for row in _metric_rows(path) if row["iteration"] <= iteration]
+        rows = [row for row in metric_rows(path) if row["iteration"] <= iteration]
         write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
@@ -286,61 +306,23 @@ def _restore(
 ) -> None:
     archive = learner.pruner.archive
     network = learner.network
-    alive = [tensors[f"{name}.alive.{layer}"] for layer in range(len(archive.alive))]
+    alive = [
+        kept_units(tensors, f"{name}.alive.{layer}", width)
+        for layer, width in enumerate(archive.layout.sizes[1:-1])
+    ]
     keep = [
         np.isin(np.arange(width), units)
         for width, units in zip(archive.layout.sizes[1:-1], alive, strict=True)
     ]
-    if tensors[f"{name}.archive"].shape != (archive.layout.length,):
-        raise ValueError(f"{name} has another number of parameters than its configuration")
-    archive.parameters[:] = tensors[f"{name}.archive"]
+    archive.parameters[:] = fitting(tensors, f"{name}.archive", archive.parameters)
     layout, survivors = Layout.select(archive.layout, keep)
     archive.remove(survivors, keep)
     learner.network = Network(layout, network.activation, archive.parameters[survivors])
-    learner.optimiser.restore(
-        tensors[f"{name}.first"], tensors[f"{name}.second"], meta["adam_steps"]
-    )
+    like = learner.network.parameters
+    first, second = (fitting(tensors, f"{name}.{moment}", like) for moment in ("first", "second"))
+    learner.optimiser.restore(first, second, meta["adam_steps"])
     learner.pruner.threshold = meta["threshold"]
-    if (mask := tensors.get(f"{name}.weight_mask")) is not None:
+    if f"{name}.weight_mask" in tensors:
+        mask = fitting(tensors, f"{name}.weight_mask", like.astype(np.uint8))
         learner.pruner.hold(mask.astype(np.float32), learner.network, learner.optimiser)
     learner.rng.bit_generator.state = meta["rng"]
-
-
-def _metric_rows(path: Path) -> list[dict[str, Any]]:
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # a kill tore the last line; everything before it is whole
-    return rows
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunIncomplete(
-            f"{path} is missing: this is no run, or it was cut off before it began; "
-            "train again with --force"
-        ) from error
-    except ValueError as error:
-        raise RunIncomplete(f"{path} is cut off or damaged: train again with --force") from error
-    if not isinstance(content, dict):
-        raise RunIncomplete(f"{path} is damaged: train again with --force")
-    return content
-
-
-def _read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
-    data = path.read_bytes()
-    try:
-        tensors = tensors_from_bytes(data)
-        header = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header]).get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
-        raise RunIncomplete(
-            f"{path} is cut off or damaged ({error}): train again with --force"
-        ) from error
-    return tensors, metadata

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 MOST_SUBJECTS = 256
 _MOST_RECORDS = 10_000
+LARGEST_RETURN = 1e100
+"""Its square is still a number."""
 _LARGEST = 1e18
 """Of every figure: 30 years in nanoseconds, an exabyte."""
 
@@ -44,8 +46,8 @@ def check_result(result: "BenchResult") -> None:
         if loop.rate_hz <= 0 or loop.period_ns <= 0:
             raise ValueError("a control loop has no rate")
     for found in result.returns:
-        if not found.returns:
-            raise ValueError("a subject has returns of no episode")
+        if not found.returns or max(map(abs, found.returns)) > LARGEST_RETURN:
+            raise ValueError("a subject has returns of no episode, or larger ones than there are")
 
 
 _OF = {

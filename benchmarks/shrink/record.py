@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.record.plausible import LARGEST_RETURN
 from dspctl.benchmarks.shrink.check import Kept, share_kept
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.errors import ResultProblem
@@ -198,6 +199,8 @@ def _check(result: ShrinkResult) -> None:
     for network in (result.teacher, *(point.network for point in result.points)):
         if not network.returns or min(*network.units, network.inputs, network.weights, 0) < 0:
             raise ValueError("a network has no returns, or fewer than no units")
+        if max(map(abs, network.returns)) > LARGEST_RETURN:
+            raise ValueError("a network has larger returns than there are")
     names = [point.candidate.name for point in result.points]
     if len(set(names)) < len(names) or (result.chosen and result.chosen not in names):
         raise ValueError("two candidates have one name, or the chosen one is not among them")

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from dspctl.benchmarks.record.plausible import LARGEST_RETURN
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes
 from dspctl.runtime.strict_json import Fields, fields_from_json
@@ -22,8 +23,6 @@ _KIND = "dspctl study"
 _LARGEST_BYTES = 1 << 27
 _MOST_VALUES = 1 << 23
 """A cell has about 2,000: 4,000 cells."""
-_LARGEST_RETURN = 1e100
-"""Its square is still a number."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +233,7 @@ def cell_from_json(value: Any, where: str) -> CellResult:
     )
     curve.finish()
     entries.finish()
-    if not cell.returns or max(map(abs, cell.returns)) > _LARGEST_RETURN:
+    if not cell.returns or max(map(abs, cell.returns)) > LARGEST_RETURN:
         raise ValueError(f"{where} has no returns, or larger ones than there are")
     if min(cell.seed, cell.weights, cell.nonzero_weights, cell.flops, cell.steps) < 0 or (
         min(cell.original_weights, cell.original_flops, *cell.original_units) < 1

@@ -112,7 +112,7 @@ class Fields:
             raise ValueError(f"{self._where} has unknown fields {shown_names(self._left)}")
 
     def _wrong(self, key: str, wanted: str, value: Any) -> ValueError:
-        return ValueError(f"{self._where}: '{key}' must be {wanted}, not {_shown(value)}")
+        return ValueError(f"{self._where}: '{key}' must be {wanted}, not {shown(value)}")
 
 
 def value_from_json(
@@ -170,7 +170,7 @@ def shown_names(names: Any) -> str:
     return f"{[visible(name)[:_SHOWN] for name in first[:5]]}{more}"
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
     """*value* as a message shows it; never written out whole, which could take long."""
     if isinstance(value, dict):
         return "an object"

@@ -16,6 +16,7 @@
 """
 
 import json
+import os
 import shutil
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -82,13 +83,13 @@ class Run:
             else:
                 reason = f"its training was cut off: go on with  dspctl train --resume {self.path}"
             raise RunIncomplete(f"{self.path} has no policy, {reason}")
-        return load_policy(path)
+        return load_policy(path, links=False)
 
     def observations(self) -> NDArray[np.float32]:
         """Raw observations recorded in training, float32 [n, obs_dim]; empty if there are none."""
         path = self.path / "observations.safetensors"
         size = self.policy().observation.size
-        if not path.is_file():
+        if not os.path.lexists(path):
             return np.empty((0, size), np.float32)
         observations = read_tensors(path)[0].get("observations")
         if (

@@ -11,7 +11,7 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from dspctl.runtime.strict_json import shown_names
+from dspctl.runtime.strict_json import shown, shown_names
 from dspctl.runtime.untrusted import check_name
 
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def decode(kind: Any, value: Any, where: str) -> Any:
         return _union(get_args(kind), value, where)
     if origin is Literal:
         if value not in get_args(kind) or isinstance(value, bool):
-            raise ValueError(f"{where} is not one of {get_args(kind)}")
+            raise ValueError(f"{where} is {shown(value)}, not one of {get_args(kind)}")
         return value
     if origin is tuple:
         return _tuple(get_args(kind), value, where)

@@ -37,7 +37,7 @@ _BESIDE = frozenset({"samples"})
 
 LARGEST_BYTES = 1 << 24
 """Of the JSON: a thousand times what a benchmark of two subjects writes."""
-_LONGEST_NS = 1 << 60
+LONGEST_NS = 1 << 60
 """Of one sample: 36 years, and the sum of two is a number of 64 bits."""
 
 _Arrays = Mapping[str, NDArray[np.int64]]
@@ -246,7 +246,7 @@ def _split(arrays: _Arrays, name: str, sizes: str) -> list[NDArray[np.int64]]:
     # Each of them first: a sum of large ones may come out as anything.
     if not (counts >= 0).all() or not (counts <= values.size).all():
         return []
-    if int(counts.sum()) != values.size or not (np.abs(values) <= _LONGEST_NS).all():
+    if int(counts.sum()) != values.size or not (np.abs(values) <= LONGEST_NS).all():
         return []
     return list(np.split(values, np.cumsum(counts)[:-1]))
 

@@ -7,7 +7,7 @@ label, divides by rates and takes medians: here is what it may rely on.
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from dspctl.benchmarks.request import BACKENDS
+from dspctl.benchmarks import request
 
 if TYPE_CHECKING:
     from dspctl.benchmarks.record.result import BenchResult
@@ -35,7 +35,7 @@ def check_result(result: "BenchResult") -> None:
     for kind, one in _records(result):
         if missing := {getattr(one, name) for name in _OF[kind]} - set(labels):
             raise ValueError(f"{kind} names {missing.pop()!r}, which is no subject")
-        if getattr(one, "backend", "") not in (*BACKENDS, "", None) and kind != "ratios":
+        if getattr(one, "backend", "") not in (*request.BACKENDS, "") and kind != "ratios":
             raise ValueError(f"{kind} names {one.backend!r}, which is no backend")
         if kind in _UNSIGNED:
             _natural(one, kind)

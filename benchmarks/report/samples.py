@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks.record.file import load_raw
+from dspctl.benchmarks.record.archive import read_archive
+from dspctl.benchmarks.record.file import LONGEST_NS
+
+_WAKEUP, _INFERENCE = "wakeup:", "inference:"
 
 _POINTS = 220
 _NAMED = (0.5, 0.1, 0.01, 0.001)
@@ -56,8 +60,25 @@ def paced_samples(result: Path, backend: str) -> Mapping[str, NDArray[np.int64]]
         result: the result's JSON file.
         backend: whose control loops.
     """
-    return {
-        label: np.concatenate([a + b for a, b in zip(raw.wakeup_ns, raw.inference_ns, strict=True)])
-        for label, raw in load_raw(result, backend).items()
-        if len(raw.wakeup_ns) and len(raw.wakeup_ns) == len(raw.inference_ns)
+    try:
+        arrays = read_archive(result.with_name(f"{result.stem}-{backend}-paced.npz"))
+    except (OSError, ValueError):
+        return {}
+    found = {
+        name.removeprefix(_WAKEUP): (arrays[name], arrays.get(_INFERENCE + name[len(_WAKEUP) :]))
+        for name in arrays
+        if name.startswith(_WAKEUP)
     }
+    return {
+        label: wakeup + inference
+        for label, (wakeup, inference) in found.items()
+        if inference is not None and _belong(wakeup, inference)
+    }
+
+
+def _belong(wakeup: NDArray[Any], inference: NDArray[Any]) -> bool:
+    """Whether these are the two parts of the same steps, int64 [steps], and some."""
+    whole = wakeup.dtype == inference.dtype == np.dtype(np.int64)
+    if not whole or wakeup.size == 0 or wakeup.shape != inference.shape:
+        return False
+    return all(bool((np.abs(one) <= LONGEST_NS).all()) for one in (wakeup, inference))

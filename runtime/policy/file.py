@@ -65,8 +65,12 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'dspctl.runtime.policy.file' has no attribute {name!r}")
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: Path, *, links: bool = True) -> Policy:
     """Read a policy file and check everything in it.
+
+    Args:
+        path: the file.
+        links: whether it may be reached by a link, as what a person names may.
 
     Raises:
         PolicyNotFound: there is no such file, or it may not be read.
@@ -81,7 +85,7 @@ def load_policy(path: Path) -> Policy:
             raise errors.PolicyNotFound(
                 f"there is no policy file at {path}: write one with  dspctl compact RUN -o {path}"
             )
-        data = read_bytes(path, _FILE_LIMIT_BYTES)
+        data = read_bytes(path, _FILE_LIMIT_BYTES, links=links)
     except OSError as error:
         raise errors.PolicyNotFound(
             f"{path} cannot be read ({error.strerror or error}): check its permissions"

@@ -499,7 +499,8 @@ def test_a_study_with_more_runs_than_anybody_has_time_for_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("name", "data", "words"),
-    [
+    ids=lambda part: str(part[:20]),
+    argvalues=[
         ("x.json", b"[" * 100_000, ["report", "PATH", "-o", "OUT"]),
         ("x.json", b'{"kind": "dspctl.bench", "schema": 4}', ["report", "PATH", "-o", "OUT"]),
         ("x.safetensors", b"\xff" * 100, ["inspect", "PATH"]),

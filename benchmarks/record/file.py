@@ -35,6 +35,7 @@ _SIZES = "sizes"
 _BESIDE = frozenset({"samples"})
 """Fields that are in files beside the JSON."""
 
+_SENTENCE = 500
 LARGEST_BYTES = 1 << 24
 """Of the JSON: a thousand times what a benchmark of two subjects writes."""
 LONGEST_NS = 1 << 60
@@ -182,7 +183,9 @@ def result_from_bytes(data: bytes, path: str) -> BenchResult:
         _check_backends(result)
         check_result(result)
     except (ConfigProblem, TypeError, ValueError) as error:  # what a record itself refuses
-        raise ResultProblem(f"{path} is malformed ({error}): run the benchmark again") from error
+        raise ResultProblem(
+            f"{path} is malformed ({str(error)[:_SENTENCE]}): run the benchmark again"
+        ) from error
     return result
 
 

@@ -21,6 +21,7 @@ CURVE_POINTS = 200
 """Most points of a training curve that are kept."""
 _KIND = "dspctl study"
 _LARGEST_BYTES = 1 << 27
+_MOST = 1 << 63  # what a database keeps
 _MOST_VALUES = 1 << 23
 """A cell has about 2,000: 4,000 cells."""
 
@@ -235,10 +236,12 @@ def cell_from_json(value: Any, where: str) -> CellResult:
     entries.finish()
     if not cell.returns or max(map(abs, cell.returns)) > LARGEST_RETURN:
         raise ValueError(f"{where} has no returns, or larger ones than there are")
-    if min(cell.seed, cell.weights, cell.nonzero_weights, cell.flops, cell.steps) < 0 or (
-        min(cell.original_weights, cell.original_flops, *cell.original_units) < 1
-    ):
+    counts = (cell.seed, cell.weights, cell.nonzero_weights, cell.flops, cell.steps, *cell.units)
+    before = (cell.original_weights, cell.original_flops, *cell.original_units)
+    if min(counts) < 0 or min(before) < 1:
         raise ValueError(f"{where}: a count is negative, or there was nothing before pruning")
+    if max(*counts, *before) >= _MOST:
+        raise ValueError(f"{where}: a count has more than 63 bits")
     for setting in cell.settings:
         check_name(setting, f"{where}: a name in 'settings'")
     if len({len(getattr(cell.curve, column.name)) for column in fields(Curve)}) != 1:

@@ -10,8 +10,6 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
 
 from dspctl.errors import ConfigProblem, ImpossibleWidths
-from dspctl.runtime.strict_json import shown_names
-from dspctl.runtime.untrusted import check_name, is_plain, visible
 
 if TYPE_CHECKING:
     from dspctl.trainer.config import TrainConfig
@@ -72,6 +70,8 @@ def checked_values(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[
     Raises:
         ConfigProblem: a field is unknown, or of another type.
     """
+    from dspctl.runtime.strict_json import shown_names  # brings NumPy, which help does without
+
     if unknown := set(values) - set(hints):
         raise ConfigProblem(
             f"unknown settings {shown_names(unknown)}: known ones are {sorted(hints)}"
@@ -81,6 +81,8 @@ def checked_values(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """*value* as a *kind*."""
+    from dspctl.runtime.untrusted import check_name, is_plain, visible
+
     if value is None and type(None) in get_args(kind):
         return None
     if "tuple" in str(kind):
@@ -108,5 +110,5 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
 
 
 def _wrong(name: str, wanted: str, value: Any) -> ConfigProblem:
-    shown = type(value).__name__ if isinstance(value, dict | list) else repr(value)[:40]
-    return ConfigProblem(f"{name} must be {wanted}, not {visible(shown)}")
+    shown = type(value).__name__ if isinstance(value, dict | list) else ascii(value)[:40]
+    return ConfigProblem(f"{name} must be {wanted}, not {shown}")

@@ -20,8 +20,6 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
-from dspctl.runtime.untrusted import is_plain, visible
-
 if TYPE_CHECKING:
     from dspctl.trainer import Evaluation
     from dspctl.trainer import Progress as TrainProgress
@@ -42,6 +40,8 @@ class PlainConsole(Console):
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
         """What is printed, piece by piece; every other method comes by here."""
+        from dspctl.runtime.untrusted import is_plain, visible  # it brings NumPy, which takes long
+
         for segment in super().render(renderable, options):
             if segment.control or is_plain(segment.text) or segment.text == "\n":
                 yield segment
@@ -61,6 +61,8 @@ def stderr() -> Console:
 
 class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
+        from dspctl.runtime.untrusted import visible
+
         return visible(super().format(record))
 
 

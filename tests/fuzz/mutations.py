@@ -100,7 +100,7 @@ def hostile_value(value: Any, rng: random.Random) -> Any:
         same = ({}, {**value, "unknown": 1}, [value], dict(list(value.items())[1:]), None)
     else:
         same = (0, "", [], {}, False)
-    other = (None, True, 0, 1.5, "text", [], {}, [1], {"a": 1})
+    other: Sequence[Any] = (None, True, 0, 1.5, "text", [], {}, [1], {"a": 1})
     return rng.choice(same if rng.random() < 0.7 else other)
 
 

@@ -76,7 +76,7 @@ def _place(error: BaseException) -> tuple[str, str, int]:
 
 def guided(name: str, seconds: float) -> int:
     """The same with atheris, in this process, which ends with it."""
-    import atheris  # type: ignore[import-not-found, unused-ignore]
+    atheris: Any = importlib.import_module("atheris")
 
     # Before anything else imports them: what is imported already is not instrumented any more.
     with atheris.instrument_imports(include=["dspctl", "json", "tomllib"]):

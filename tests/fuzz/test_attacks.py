@@ -191,7 +191,7 @@ def test_a_folder_that_is_written_to_holds_no_links(tmp_path: Path) -> None:
     (folder / "log.txt").symlink_to(precious)
     for mode in ("w", "a"):
         with pytest.raises(errors.WriteFailed):
-            open_log(folder / "log.txt", mode)  # type: ignore[arg-type]
+            open_log(folder / "log.txt", mode)
     (folder / "log.txt").unlink()
     (folder / "study.json").write_bytes(seeds.study_folder())
     (tmp_path / "elsewhere").mkdir()

@@ -81,7 +81,8 @@ def test_samples_that_are_damaged_or_a_bomb_are_not_read(tmp_path: Path) -> None
     np.savez(path, **arrays)
     assert paced_samples(tmp_path / "r.json", "c") == {}
     zeros = np.zeros(1 << 22, np.int64)
-    np.savez_compressed(path, **{"wakeup:a": zeros, "inference:a": zeros})
+    bomb: dict[str, Any] = {"wakeup:a": zeros, "inference:a": zeros}
+    np.savez_compressed(path, **bomb)
     assert path.stat().st_size < 1 << 20
     assert paced_samples(tmp_path / "r.json", "c") == {}
 

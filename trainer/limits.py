@@ -4,7 +4,6 @@ A run's ``config.json`` may come from anybody, and reading a run makes networks 
 it names.
 """
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, get_args
@@ -90,8 +89,8 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
             return tuple(value)
         raise _wrong(name, "a list of whole numbers", value)
     if kind is float:
-        if type(value) not in (int, float) or not math.isfinite(value):
-            raise _wrong(name, "a finite number", value)
+        if type(value) not in (int, float):
+            raise _wrong(name, "a number", value)
         return value
     if kind is bool or kind is int:
         if type(value) is not kind:

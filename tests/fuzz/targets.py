@@ -429,7 +429,7 @@ TARGETS: dict[str, Target] = {
     ),
     "board-verify": Target(_board_verify, _verify_seed, "json"),
     "board-message": Target(_board_message, _message_seeds, "json"),
-    "board-folder": Target(_board_root, lambda: [b"/home/x/.cache/dspctl/bench\n"], "text"),
+    "board-folder": Target(_board_root, lambda: [b"/var/cache/dspctl/bench\n"], "text"),
     "board-archive": Target(_board_result, _one(seeds.samples), "archive"),
     "board-list": Target(
         _board_list, lambda: [b"123 456 bench-c.npz\n9 8 bench-c-paced.npz\n"], "text"

@@ -6,7 +6,7 @@ PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint const
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format bench-native bench-training returns study-tables system clean
+.PHONY: help demo test test-all check format fuzz bench-native bench-training returns study-tables system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -48,6 +48,13 @@ check: system $(VENV)/.dev  ## lint, types, import contracts, tests
 format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	@$(PIP) --editable '.[all,dev,fuzz]'
+	@touch $@
+
+fuzz: $(VENV)/.fuzz  ## every reader against made-up files, a minute each; ARGS='READER --seconds N'
+	@$(BIN)/python -m tests.fuzz.run $(ARGS)
 
 bench-native: system $(VENV)/.dev  ## generated C against ONNX Runtime and emx-onnx-cgen; ARGS='RUN …' adds runs
 	@$(BIN)/python -m dspctl.benchmarks.native $(ARGS)

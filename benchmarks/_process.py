@@ -7,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dspctl
+from dspctl.runtime.untrusted import open_plain, visible
+
+_TAIL_BYTES = 4096
 
 
 def command(module: str, *arguments: str) -> Sequence[str]:
@@ -35,3 +38,14 @@ def environment(**changes: str) -> Mapping[str, str]:
     if home.name not in ("site-packages", "dist-packages"):
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), found.get("PYTHONPATH")]))
     return found
+
+
+def last_line(log: Path) -> str:
+    """The last line of what a process printed; empty where there is none, or no such file."""
+    try:
+        with open_plain(log, links=False) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+            lines = file.read(_TAIL_BYTES).decode(errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return visible(lines[-1]) if lines else ""

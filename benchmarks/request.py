@@ -65,7 +65,7 @@ class Request:
         for backend in self.backends:
             if backend not in BACKENDS:
                 raise UnknownBackend(
-                    f"there is no backend {backend!r}: choose from {', '.join(BACKENDS)}"
+                    f"there is no backend {backend[:80]!r}: choose from {', '.join(BACKENDS)}"
                 )
         if not self.backends or len(set(self.backends)) < len(self.backends):
             raise ConfigProblem(

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dspctl.benchmarks.command.answer import Answer, RunCommand
+from dspctl.benchmarks.command.answer import Answer, RunCommand, object_from_json
+from dspctl.benchmarks.record.archive import LARGEST_FILE_BYTES
 from dspctl.runtime.files import write_bytes
+from dspctl.runtime.untrusted import read_bytes
 
+_KEY_BYTES, _REPORT_BYTES = 1 << 16, 1 << 24
 _KEY = "key"
 
 
@@ -32,8 +35,8 @@ class Steps:
         if self.folder is None or out is None:
             return
         try:
-            same = (self.folder / _KEY).read_text() == key
-        except OSError:
+            same = read_bytes(self.folder / _KEY, _KEY_BYTES, links=False).decode() == key
+        except (OSError, ValueError):
             same = False
         if not same or not out.exists():  # without the result there is nothing to go on with
             self.remove()
@@ -44,11 +47,12 @@ class Steps:
         if self.folder is None:
             return None
         try:
-            samples = (self.folder / f"{measurement}-{name}.samples").read_bytes()
-            report = json.loads((self.folder / f"{measurement}-{name}.json").read_bytes())
-        except (OSError, ValueError, RecursionError):
+            kept = self.folder / f"{measurement}-{name}.samples"
+            samples = read_bytes(kept, LARGEST_FILE_BYTES, links=False)
+            report = read_bytes(kept.with_suffix(".json"), _REPORT_BYTES, links=False)
+            return Answer(object_from_json(report), samples)
+        except (OSError, ValueError):
             return None
-        return Answer(report, samples) if isinstance(report, dict) else None
 
     def keep(self, measurement: str, name: str, answer: Answer) -> None:
         """Keep an answer; raises `WriteFailed`."""

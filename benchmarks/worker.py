@@ -23,6 +23,10 @@ from dspctl.benchmarks.measurement import measure
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.request import Request
 from dspctl.errors import ConfigProblem, DspctlError
+from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.untrusted import read_bytes
+
+_REQUEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,8 @@ def run(path: Path) -> None:
         DspctlError: as :func:`dspctl.benchmarks.measurement.measure`.
     """
     try:
-        job = decode_record(_Job, json.loads(path.read_text()), "the request")
+        given = value_from_json(read_bytes(path, _REQUEST_BYTES), "the request")
+        job = decode_record(_Job, given, "the request")
         observations = (
             None if job.observations is None else np.load(job.observations, allow_pickle=False)
         )

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from dspctl.runtime.untrusted import open_plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -49,8 +51,8 @@ def sha256_of_file(path: Path) -> tuple[str, int]:
     size = 0
     buffer = bytearray(_CHUNK_BYTES)
     view = memoryview(buffer)
-    with path.open("rb", buffering=0) as file:
-        while count := file.readinto(buffer):
+    with open_plain(path) as file:
+        while count := file.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered
             state.update(view[:count])
             size += count
     return str(state.hexdigest()), size

@@ -10,10 +10,11 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Literal
 
 from dspctl.errors import OutputExists, WriteFailed
 from dspctl.runtime.digest import sha256_of_file
+from dspctl.runtime.untrusted import opener_without_links
 
 _TEMPORARY = ".*.????????.tmp"
 
@@ -66,6 +67,21 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666, before: Path | No
         with suppress(OSError):  # gone already after the rename
             temporary.unlink()
     sync_folder(path.parent)
+
+
+def open_log(path: Path, mode: Literal["w", "a"]) -> IO[str]:
+    """Open a file to write to as it comes; never by a link, which may lead out of the folder.
+
+    Raises:
+        WriteFailed: it is a link or no plain file, or cannot be written.
+    """
+    try:
+        return open(path, mode, opener=opener_without_links)  # Path has no opener
+    except OSError as error:
+        raise WriteFailed(
+            f"could not write {path} ({error.strerror or error}): remove it, or choose another "
+            "folder, then repeat the command"
+        ) from error
 
 
 def write_json(path: Path, value: Any) -> None:

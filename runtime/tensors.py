@@ -4,8 +4,9 @@ The format (https://github.com/huggingface/safetensors): 8 bytes, little-endian,
 header; the header, a JSON object that says of every tensor its type, shape and place; then the
 data. This reader refuses what the `safetensors` package refuses; the tests hold the two against
 each other. In addition it refuses what the package reads over: duplicate keys, unknown fields, a
-header that does not begin with ``{``, more than 32 dimensions, types that NumPy lacks. Writing is
-left to the package, which takes 0.8 MB of memory.
+header that does not begin with ``{``, more than 32 dimensions or 10,000 tensors, types that NumPy
+lacks, lengths that only an empty tensor can have. Writing is left to the package, which takes
+0.8 MB of memory.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from dspctl.runtime.records import record
 from dspctl.runtime.strict_json import Fields, value_from_json
+from dspctl.runtime.untrusted import visible
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -27,6 +29,10 @@ parsed before it is refused."""
 
 _PREFIX_BYTES = 8
 _MOST_DIMENSIONS = 32
+_MOST_TENSORS = 10_000
+_LONGEST = 1 << 40
+"""Of one dimension. What holds data is shorter than its file; a tensor without any could else be
+of a shape that NumPy cannot make."""
 
 _TYPES = {
     "F64": "f8",
@@ -97,6 +103,8 @@ def tensors_from_bytes(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, 
     if data[_PREFIX_BYTES : _PREFIX_BYTES + 1] != b"{":
         raise NotSafetensors("the header is no JSON object")
     metadata = _metadata(header.pop("__metadata__", None))
+    if len(header) > _MOST_TENSORS:
+        raise NotSafetensors(f"it has {len(header)} tensors, more than any file of dspctl's")
     try:
         places = [_place(name, value) for name, value in header.items()]
     except UnusualType:
@@ -106,7 +114,9 @@ def tensors_from_bytes(data: bytes) -> tuple[dict[str, NDArray[Any]], dict[str, 
     end = 0
     for place in sorted(places, key=lambda place: (place.begin, place.end, place.name)):
         if place.begin != end:
-            raise NotSafetensors(f"tensor '{place.name}' does not begin where the one before ends")
+            raise NotSafetensors(
+                f"tensor '{visible(place.name)[:80]}' does not begin where the one before ends"
+            )
         end = place.end
     if start + end != len(data):
         raise NotSafetensors(f"{len(data) - start} bytes of data, but tensors of {end}")
@@ -122,7 +132,7 @@ def _metadata(value: Any) -> dict[str, str]:
 
 
 def _place(name: str, value: Any) -> _Place:
-    where = f"tensor '{name[:80]}'"
+    where = f"tensor '{visible(name)[:80]}'"
     fields = Fields(value, where)
     kind = fields.text("dtype")
     shape = _sizes(fields.take("shape"), f"the shape of {where}")
@@ -133,6 +143,8 @@ def _place(name: str, value: Any) -> _Place:
     if kind not in _TYPES or len(offsets) != 2 or len(shape) > _MOST_DIMENSIONS:
         raise ValueError(f"{where} has no valid type, shape and offsets")
     dtype = np.dtype(_TYPES[kind])
+    if max(shape, default=0) > _LONGEST:
+        raise ValueError(f"{where} is longer than any file")
     count = 1
     for length in shape:
         count *= length
@@ -149,9 +161,17 @@ def _sizes(value: Any, where: str) -> tuple[int, ...]:
 
 def _array(data: bytes, start: int, place: _Place) -> NDArray[Any]:
     if place.begin == place.end:
-        return np.zeros(place.shape, place.dtype)
+        return _empty(place)
     # Copied as bytes: so it is aligned, may be written to, and does not hold the whole file.
     content = bytearray(memoryview(data)[start + place.begin : start + place.end])
     # NumPy's own object for the type, not an equal one: runners compare types by identity.
     array = np.frombuffer(content, np.dtype(place.dtype)).reshape(place.shape)
     return array if sys.byteorder == "little" else array.byteswap()
+
+
+def _empty(place: _Place) -> NDArray[Any]:
+    """A tensor without elements; NumPy refuses some shapes of these."""
+    try:
+        return np.zeros(place.shape, place.dtype)
+    except ValueError as error:
+        raise NotSafetensors(f"tensor '{visible(place.name)[:80]}' cannot be made") from error

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from dspctl.runtime import Normalizer
 
 Arrays = dict[str, NDArray[Any]]
+PARTS = ("carry.", "memory.", "running.")
+"""How the names of its arrays begin."""
 
 
 @dataclass(frozen=True, eq=False)

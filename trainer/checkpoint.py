@@ -18,6 +18,7 @@
 
 import json
 import logging
+import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,8 @@ from dspctl.runtime.files import write_bytes, write_json
 from dspctl.trainer import checkpoint_file
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.run_files import make_room, metric_rows, read_json, read_tensors
+from dspctl.trainer.reading import check_info, metric_rows, read_json, read_tensors
+from dspctl.trainer.room import make_room
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.state_parts import pack, unpack
 
@@ -75,18 +77,22 @@ class Run:
                 cut = "diverged" if self.info["status"] == "diverged" else "was cut off"
                 reason = f"its training {cut}: go on with  dspctl train --resume {self.path}"
             raise RunIncomplete(f"{self.path} has no policy, {reason}")
-        return load_policy(path)
+        return load_policy(path, links=False)
 
     def observations(self) -> NDArray[np.float32]:
         """Raw observations recorded in training, float32 [n, obs_dim]; empty if there are none."""
         path = self.path / "observations.safetensors"
         size = self.policy().observation.size
-        if not path.is_file():
+        if not os.path.lexists(path):
             return np.empty((0, size), np.float32)
-        observations = read_tensors(path).get("observations")
-        if observations is None or observations.ndim != 2 or observations.shape[1] != size:
+        observations = read_tensors(path)[0].get("observations")
+        if (
+            observations is None
+            or observations.dtype != np.float32
+            or observations.shape[1:] != (size,)
+        ):
             raise RunIncomplete(f"{path} is damaged: train again with --force")
-        return observations.astype(np.float32, copy=False)
+        return observations
 
     def metrics(self) -> list[dict[str, Any]]:
         """One record per finished iteration; a torn last line is left out."""
@@ -101,7 +107,13 @@ def load_run(path: Path) -> Run:
         RunIncomplete: a file is missing or cut off.
         RunVersion: written by another version of the format.
     """
-    if not path.is_dir() or not any(path.iterdir()):
+    try:
+        empty = not path.is_dir() or not any(path.iterdir())
+    except OSError as error:
+        raise RunNotFound(
+            f"{path} cannot be read ({error.strerror or error}): check its permissions"
+        ) from error
+    if empty:
         raise RunNotFound(
             f"there is no run at {path}: start one with  dspctl train ENVIRONMENT -o {path}"
         )
@@ -109,11 +121,12 @@ def load_run(path: Path) -> Run:
     for name, content in (("config.json", config), ("run.json", info)):
         if content.get("schema") != SCHEMA:
             raise RunVersion(
-                f"{path / name} has run schema {content.get('schema')}, this dspctl reads "
-                f"{SCHEMA}: use the dspctl that wrote it, or train again with --force"
+                f"{path / name} has run schema {str(content.get('schema'))[:20]}, this dspctl "
+                f"reads {SCHEMA}: use the dspctl that wrote it, or train again with --force"
             )
-    if not isinstance(config.get("config"), dict) or "status" not in info:
+    if not isinstance(config.get("config"), dict) or "status" not in info or len(config) > 2:
         raise RunIncomplete(f"{path} is only half-written: train again with --force")
+    check_info(info, path / "run.json")
     try:
         settings = TrainConfig.from_json(config["config"])
     except TypeError as error:

@@ -13,17 +13,20 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
 from safetensors.numpy import save as bytes_from_tensors
 
 from dspctl.errors import CheckpointDamaged, RunIncomplete, TrainingDiverged, WriteFailed
 from dspctl.runtime.files import write_bytes
+from dspctl.runtime.strict_json import fields_from_json, value_from_json
+from dspctl.runtime.tensors import tensors_from_bytes
+from dspctl.runtime.untrusted import read_bytes
+from dspctl.trainer.reading import check_state
 
 NEWEST = "checkpoint.safetensors"
 BEFORE = "checkpoint.before.safetensors"
 ASIDE = "checkpoint.damaged.safetensors"
 SCHEMA = 2
+_MOST_BYTES = 1 << 32
 _KEY = "dspctl.checkpoint"
 _UNHASHED, _UNHASHED_KEY = 1, "dspctl.state"  # of checkpoints from before they had a hash
 
@@ -137,22 +140,25 @@ def set_aside(damage: Damage) -> Path:
 
 def _read(path: Path) -> Parts:
     """A checkpoint's contents; ValueError where they are not what was written."""
-    data = path.read_bytes()
     try:
-        tensors = tensors_from_bytes(data)
-        header = int.from_bytes(data[:8], "little")
-        metadata = json.loads(data[8 : 8 + header]).get("__metadata__", {})
-    except (SafetensorError, ValueError) as error:
+        tensors, metadata = tensors_from_bytes(read_bytes(path, _MOST_BYTES, links=False))
+    except ValueError as error:
         raise ValueError(f"cut off or not a checkpoint, {error}") from error
     if _KEY not in metadata:
-        meta = json.loads(metadata[_UNHASHED_KEY])
+        meta = _values(metadata[_UNHASHED_KEY])
         if meta["schema"] != _UNHASHED:
             raise ValueError("it has lost its hash")
         return Parts(tensors, meta)
-    sealed = json.loads(metadata[_KEY])
-    if sealed["sha256"] != _digest(tensors, sealed["state"]):
+    sealed = fields_from_json(metadata[_KEY], "the checkpoint")
+    digest, text = sealed.text("sha256"), sealed.text("state")
+    sealed.finish()
+    if digest != _digest(tensors, text):
         raise ValueError("its contents are not those that its hash was made of")
-    return Parts(tensors, json.loads(sealed["state"]))
+    return Parts(tensors, _values(text))
+
+
+def _values(text: str) -> dict[str, Any]:
+    return check_state(value_from_json(text, "the state", integer_bits=128))  # as generators have
 
 
 def _digest(tensors: dict[str, NDArray[Any]], text: str) -> str:

@@ -6,10 +6,11 @@ command-line flag of the same name.
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from dspctl.errors import ConfigProblem, ImpossibleWidths, InvalidSparsity, UnknownActivation
+from dspctl.trainer.limits import check_limits, checked_values
 
 if TYPE_CHECKING:
     from dspctl.trainer.pruning.methods import Method
@@ -143,6 +144,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        check_limits(self)
         for name in ("sparsity", "critic_sparsity", "initial_sparsity"):
             value = getattr(self, name)
             if not 0 <= value < 1:
@@ -301,17 +303,9 @@ class TrainConfig:
         """Inverse of `to_json`.
 
         Raises:
-            ConfigProblem: a field is unknown.
+            ConfigProblem: a field is unknown, or of another type.
         """
-        known = {entry.name for entry in fields(cls)}
-        if unknown := sorted(set(values) - known):
-            raise ConfigProblem(f"unknown settings {unknown}: known ones are {sorted(known)}")
-        actor = values.get("actor_hidden")
-        widths = {
-            "hidden": tuple(values.get("hidden", cls.hidden)),
-            "actor_hidden": None if actor is None else tuple(actor),
-        }
-        return cls(**{**values, **widths})
+        return cls(**checked_values(values, _HINTS))
 
 
 _HINTS = get_type_hints(TrainConfig, include_extras=True)

@@ -17,6 +17,7 @@ from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
 from dspctl.errors import WriteFailed
+from dspctl.runtime.files import open_log
 from dspctl.trainer.rollout import Rollout
 from dspctl.trainer.sparsity import sparsities
 from dspctl.trainer.state import TrainState
@@ -62,7 +63,7 @@ class MetricsWriter:
         self._written = monotonic()
         with self._named_errors():
             (folder / "tensorboard").mkdir(exist_ok=True)
-            self._lines = (folder / "metrics.jsonl").open("a")
+            self._lines = open_log(folder / "metrics.jsonl", "a")
             try:
                 self._events = EventsWriter(
                     str(folder / "tensorboard" / "events"), f".from{resumed_at or 0}"

@@ -121,7 +121,9 @@ class Selection(Trials):
 
     def best(self) -> Policy | None:
         """The winner of longer trials of the best few; None where nothing was tried."""
-        policies = {one: load_policy(self.folder.candidate(one)) for one in self.candidates()}
+        policies = {
+            one: load_policy(self.folder.candidate(one), links=False) for one in self.candidates()
+        }
         if not policies:
             return None
         again = {

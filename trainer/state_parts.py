@@ -5,12 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.trainer.carry import Carry
+from dspctl.trainer.carry import PARTS, Carry
 from dspctl.trainer.checkpoint_file import Parts
 from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.learner import Learner
 from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.reading import fitting, kept_units, refuse_unknown
 from dspctl.trainer.state import TrainState
 
 
@@ -60,22 +61,21 @@ def unpack(parts: Parts, config: TrainConfig, task: Task) -> TrainState:
     Raises:
         KeyError, ValueError, TypeError, IndexError: the parts are not of a run of *config*.
     """
-    tensors, meta = parts
+    tensors, meta = dict(parts.tensors), parts.meta
     state = TrainState.initial(config, task)
     state.iteration, state.steps = meta["iteration"], meta["steps"]
     state.seconds = meta["seconds"]
     state.environment_seed = meta["environment_seed"]
     state.rng.bit_generator.state = meta["rng"]
-    state.observations.mean = tensors["observations.mean"]
-    state.observations.variance = tensors["observations.variance"]
-    state.observations.count = meta["observations.count"]
-    state.scaler.moments.mean = tensors["returns.mean"]
-    state.scaler.moments.variance = tensors["returns.variance"]
-    state.scaler.moments.count = meta["returns.count"]
+    for name, moments in (("observations", state.observations), ("returns", state.scaler.moments)):
+        moments.mean = fitting(tensors, f"{name}.mean", moments.mean)
+        moments.variance = fitting(tensors, f"{name}.variance", moments.variance)
+        moments.count = meta[f"{name}.count"]
     for name, learner in _learners(state):
         _restore(learner, name, tensors, meta[name])
     if "carry" in meta:  # checkpoints of earlier versions have none
         state.carry = Carry.unpack(tensors, meta["carry"])
+    refuse_unknown({name: one for name, one in tensors.items() if not name.startswith(PARTS)})
     return state
 
 
@@ -88,21 +88,20 @@ def _restore(
 ) -> None:
     archive = learner.pruner.archive
     network = learner.network
-    alive = [tensors[f"{name}.alive.{layer}"] for layer in range(len(archive.alive))]
+    widths = archive.layout.sizes[1:-1]
     keep = [
-        np.isin(np.arange(width), units)
-        for width, units in zip(archive.layout.sizes[1:-1], alive, strict=True)
+        np.isin(np.arange(width), kept_units(tensors, f"{name}.alive.{layer}", width))
+        for layer, width in enumerate(widths)
     ]
-    if tensors[f"{name}.archive"].shape != (archive.layout.length,):
-        raise ValueError(f"{name} has another number of parameters than its configuration")
-    archive.parameters[:] = tensors[f"{name}.archive"]
+    archive.parameters[:] = fitting(tensors, f"{name}.archive", archive.parameters)
     layout, survivors = Layout.select(archive.layout, keep)
     archive.remove(survivors, keep)
     learner.network = Network(layout, network.activation, archive.parameters[survivors])
-    learner.optimiser.restore(
-        tensors[f"{name}.first"], tensors[f"{name}.second"], meta["adam_steps"]
-    )
+    like = learner.network.parameters
+    first, second = (fitting(tensors, f"{name}.{moment}", like) for moment in ("first", "second"))
+    learner.optimiser.restore(first, second, meta["adam_steps"])
     learner.pruner.threshold = meta["threshold"]
-    if (mask := tensors.get(f"{name}.weight_mask")) is not None:
+    if f"{name}.weight_mask" in tensors:
+        mask = fitting(tensors, f"{name}.weight_mask", like.astype(np.uint8))
         learner.pruner.hold(mask.astype(np.float32), learner.network, learner.optimiser)
     learner.rng.bit_generator.state = meta["rng"]

@@ -7,7 +7,6 @@ each of which the subjects take turns, and the *processes* are what is resampled
 of the experiment (Kalibera and Jones, ISMM 2013).
 """
 
-import io
 import json
 import subprocess
 import tempfile
@@ -25,11 +24,13 @@ from dspctl.benchmarks.calls.latency import ROUNDS, Samples
 from dspctl.benchmarks.calls.paced import WINDOWS, PacedSamples
 from dspctl.benchmarks.calls.scheduling import Scheduling
 from dspctl.benchmarks.calls.timer import WarmUp
-from dspctl.benchmarks.command.answer import Answer
+from dspctl.benchmarks.command.answer import Answer, object_from_json
+from dspctl.benchmarks.record.archive import LARGEST_FILE_BYTES, arrays_from_bytes
 from dspctl.benchmarks.record.decode import decode
 from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.steps import Steps
 from dspctl.errors import BackendUnavailable
+from dspctl.runtime.untrusted import read_bytes
 
 _START_S = 120.0
 """What a process may take besides measuring."""
@@ -54,6 +55,22 @@ class Executions:
     clock_cost_ns: float
     scheduling: Scheduling
     device_memory: Mapping[str, int]
+
+
+_LOOP = ("wakeup", "inference")
+
+
+@dataclass(frozen=True)
+class _Report:
+    """What a process prints, see :mod:`._execution`."""
+
+    lost: Mapping[str, str]
+    clock_cost_ns: float
+    scheduling: Scheduling
+    device_memory: Mapping[str, int]
+    warm_up: Mapping[str, WarmUp]
+    calls_per_sample: Mapping[str, int]
+    period_ns: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,11 +148,41 @@ class Processes:
 
     def _one(self, index: int, job: Job) -> _One:
         kept = None if self._steps is None else self._steps.get(self._backend, str(index))
-        answer = kept or _run(job, self._observations)
-        if self._steps is not None and kept is None:
+        if kept is not None and (found := _checked(kept, job)) is not None:
+            return found
+        answer = _run(job, self._observations)
+        if self._steps is not None:
             self._steps.keep(self._backend, str(index), answer)
-        with np.load(io.BytesIO(answer.samples), allow_pickle=False) as archive:
-            return _One(answer.report, {name: archive[name] for name in archive.files})
+        found = _checked(answer, job)
+        if found is None:
+            raise BackendUnavailable(
+                f"timing {job.backend} in a process of its own gave something else than was asked "
+                "for: try it with --executions 1"
+            )
+        return found
+
+
+def _checked(answer: Answer, job: Job) -> _One | None:
+    """The answer to *job*; None where it is another one's, or damaged."""
+    try:
+        report = decode(_Report, answer.report, "the report")
+        arrays = arrays_from_bytes(answer.samples)
+    except ValueError:
+        return None
+    left = job.subjects.keys() - report.lost.keys()
+    wanted = {
+        f"{kind}:{label}"
+        for asked, kinds in ((job.latency, ("single", "batched")), (job.paced, _LOOP))
+        for kind in kinds
+        for label in left
+        if asked
+    }
+    told = (report.warm_up.keys(), report.calls_per_sample.keys())
+    if arrays.keys() != wanted or any(one.dtype != np.int64 for one in arrays.values()):
+        return None
+    if job.latency and any(labels != left for labels in told):
+        return None
+    return _One(answer.report, {name: one.astype(np.int64) for name, one in arrays.items()})
 
 
 def _run(job: Job, observations: NDArray[np.float32]) -> Answer:
@@ -166,7 +213,14 @@ def _run(job: Job, observations: NDArray[np.float32]) -> Answer:
                 f"timing {job.backend} in a process of its own failed ({last}): try it with  "
                 "dspctl eval"
             )
-        return Answer(json.loads(done.stdout), out.read_bytes())
+        try:
+            report = object_from_json(done.stdout.encode())
+            return Answer(report, read_bytes(out, LARGEST_FILE_BYTES))
+        except (OSError, ValueError) as error:
+            raise BackendUnavailable(
+                f"timing {job.backend} in a process of its own gave no result ({error}): try it "
+                "with --executions 1"
+            ) from error
 
 
 def _together(found: list[_One], *, latency: bool, paced: bool) -> Executions:

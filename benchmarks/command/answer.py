@@ -4,6 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dspctl.runtime.strict_json import value_from_json
+
+_MOST_VALUES = 1 << 18
+
 
 @dataclass(frozen=True, eq=False)
 class Answer:
@@ -24,3 +28,11 @@ RunCommand = Callable[[str, Sequence[str]], Answer]
 It adds ``--json`` and ``--samples`` itself. Raises `BackendUnavailable` where the program does not
 run.
 """
+
+
+def object_from_json(data: bytes) -> dict[str, Any]:
+    """The JSON object that a program printed. Raises ValueError where it printed none."""
+    found = value_from_json(data, "what it printed", most_values=_MOST_VALUES)
+    if not isinstance(found, dict):
+        raise ValueError("it printed no JSON object")
+    return found

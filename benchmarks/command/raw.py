@@ -12,6 +12,8 @@ MAGIC = b"DSPBENCH"
 VERSION = 1
 MOST_SAMPLES = 1 << 26
 """Most samples of a kind; the program keeps no more."""
+MOST_BYTES = 1 << 28
+"""Of a file: 33 million samples, more than the longest measurement that is allowed."""
 MOST_CALLS = 1_000_000_000
 """Most calls of a block."""
 MOST_NS = 1 << 60
@@ -51,6 +53,8 @@ def read_samples(data: bytes) -> RawSamples:
         BackendUnavailable: it is of another kind or version, too short or too long, or holds
             values that no measurement has.
     """
+    if len(data) > MOST_BYTES:
+        raise _unreadable(f"it has {len(data)} bytes, more than the program writes")
     if len(data) < _HEADER.size:
         raise _unreadable(f"it has {len(data)} bytes, its header alone has {_HEADER.size}")
     magic, version, calls, period_ns, *counts = _HEADER.unpack_from(data)

@@ -1,15 +1,15 @@
 """Running the bundles' static programs on this machine."""
 
-import json
 import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from dspctl.benchmarks.command.answer import Answer, RunCommand
+from dspctl.benchmarks.command.answer import Answer, RunCommand, object_from_json
+from dspctl.benchmarks.command.raw import MOST_BYTES
 from dspctl.errors import BackendUnavailable
+from dspctl.runtime.untrusted import read_bytes
 
 START_S = 60.0
 """What a program may take besides measuring: warming up, locking memory, writing its samples."""
@@ -35,8 +35,10 @@ def run_here(programs: Mapping[str, Path]) -> RunCommand:
             words = [str(paths[label]), "bench", *arguments, "--json", "--samples", str(samples)]
             output = _output(label, words, time_limit_s(arguments))
             try:
-                return Answer(_object(output), samples.read_bytes())
-            except (OSError, ValueError, RecursionError) as error:
+                return Answer(
+                    object_from_json(output), read_bytes(samples, MOST_BYTES, links=False)
+                )
+            except (OSError, ValueError) as error:
                 raise BackendUnavailable(
                     f"the program of '{label}' gave no result ({error}): export the bundle again "
                     "with this dspctl"
@@ -79,13 +81,6 @@ def _output(label: str, words: Sequence[str], limit_s: float) -> bytes:
             f"bundle again with this dspctl, or run its  policy verify  to see why"
         )
     return done.stdout
-
-
-def _object(output: bytes) -> dict[str, Any]:
-    found = json.loads(output)
-    if not isinstance(found, dict):
-        raise ValueError("it printed no JSON object")
-    return found
 
 
 def _code(code: int) -> str:

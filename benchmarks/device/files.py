@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from dspctl.runtime.untrusted import visible
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")  # the kernel prints nothing longer than 64 bits
 
 
@@ -12,7 +14,7 @@ def read_text(path: Path) -> str | None:
     An empty file is None too: a driver that has nothing to say prints nothing.
     """
     try:
-        return path.read_text(errors="replace").strip("\0\n\t ") or None
+        return visible(path.read_text(errors="replace").strip("\0\n\t ")) or None
     except OSError:  # absent, not permitted, or a sensor that is switched off (EAGAIN, EINVAL)
         return None
 

@@ -11,7 +11,24 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from dspctl.runtime.strict_json import shown, shown_names
+from dspctl.runtime.untrusted import check_name
+
 T = TypeVar("T")
+
+_NAMES = (
+    ".label",
+    ".backend",
+    ".baseline",
+    ".subject",
+    ".environment",
+    ".file",
+    ".target",
+    ".activation",
+    ".chosen",
+    ".sha256",
+)
+"""Fields that hold names, which reach tables, pictures and file systems; others hold sentences."""
 
 
 def decode_record(
@@ -45,14 +62,17 @@ def decode(kind: Any, value: Any, where: str) -> Any:
         return _union(get_args(kind), value, where)
     if origin is Literal:
         if value not in get_args(kind) or isinstance(value, bool):
-            raise ValueError(f"{where} is {value!r}, not one of {get_args(kind)}")
+            raise ValueError(f"{where} is {shown(value)}, not one of {get_args(kind)}")
         return value
     if origin is tuple:
         return _tuple(get_args(kind), value, where)
     if origin is not None and issubclass(origin, Mapping):
         if not isinstance(value, dict):
             raise ValueError(f"{where} is no JSON object")
-        return {key: decode(get_args(kind)[1], one, f"{where}.{key}") for key, one in value.items()}
+        return {
+            check_name(key, f"a key of {where}"): decode(get_args(kind)[1], one, f"{where}.{key}")
+            for key, one in value.items()
+        }
     return _plain(kind, value, where)
 
 
@@ -61,7 +81,9 @@ def _record(kind: Any, value: Any, where: str, without: frozenset[str] = frozens
         raise ValueError(f"{where} is no JSON object")
     hints = {name: hint for name, hint in _hints(kind).items() if name not in without}
     if value.keys() != hints.keys():
-        missing, unknown = sorted(hints.keys() - value.keys()), sorted(value.keys() - hints.keys())
+        missing, unknown = (
+            shown_names(keys) for keys in (hints.keys() - value.keys(), value.keys() - hints.keys())
+        )
         raise ValueError(f"{where} lacks {missing} and has {unknown}, which is unknown")
     return kind(**{name: decode(hints[name], value[name], f"{where}.{name}") for name in hints})
 
@@ -100,9 +122,15 @@ def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
 
 def _plain(kind: Any, value: Any, where: str) -> Any:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if not math.isfinite(value):
-            raise ValueError(f"{where} is {value}, which is no finite number")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if not math.isfinite(number):
+            raise ValueError(f"{where} is no finite number")
+        return number
+    if kind is str and isinstance(value, str) and where.endswith(_NAMES):
+        return check_name(value, where)
     if kind in (str, bool, int) and type(value) is kind:
         return value
     raise ValueError(f"{where} is {type(value).__name__}, not {kind}")

@@ -7,21 +7,24 @@ and holds everything finished until then. No other module knows the keys.
 """
 
 import io
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
+from dspctl.benchmarks.record.archive import read_archive
 from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.record.plausible import check_result
 from dspctl.benchmarks.record.result import BenchResult
-from dspctl.errors import ResultProblem
+from dspctl.errors import ConfigProblem, ResultProblem
 from dspctl.runtime.files import write_bytes, write_json
+from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.untrusted import read_bytes
 
 SCHEMA = 4
 KIND = "dspctl.bench"
@@ -32,8 +35,11 @@ _SIZES = "sizes"
 _BESIDE = frozenset({"samples"})
 """Fields that are in files beside the JSON."""
 
-_MOST_BYTES = 1 << 30
-"""Unpacked: several times what the longest measurement that is allowed keeps."""
+_SENTENCE = 500
+LARGEST_BYTES = 1 << 24
+"""Of the JSON: a thousand times what a benchmark of two subjects writes."""
+LONGEST_NS = 1 << 60
+"""Of one sample: 36 years, and the sum of two is a number of 64 bits."""
 
 _Arrays = Mapping[str, NDArray[np.int64]]
 
@@ -125,28 +131,14 @@ def load_result(path: Path) -> BenchResult:
             unknown or malformed.
     """
     try:
-        values = json.loads(path.read_text())
+        data = read_bytes(path, LARGEST_BYTES)
     except FileNotFoundError as error:
         raise ResultProblem(
             f"there is no benchmark result at {path}: make one with  dspctl bench"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ResultProblem(f"{path} is not a JSON file ({error}): run the benchmark again") from (
-            error
-        )
-    if not isinstance(values, dict) or values.get("kind") != KIND:
-        raise ResultProblem(f"{path} is not a benchmark result: give a file that  bench  wrote")
-    if values.get("schema") != SCHEMA:
-        raise ResultProblem(
-            f"{path} has result schema {values.get('schema')}, this dspctl reads {SCHEMA}: "
-            "run the benchmark again"
-        )
-    try:
-        given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
-        result = decode_record(BenchResult, given, "result", without=_BESIDE)
-        _check_backends(result)
-    except (TypeError, ValueError) as error:  # a value that a record itself refuses
-        raise ResultProblem(f"{path} is malformed ({error}): run the benchmark again") from error
+    except (OSError, ValueError) as error:
+        raise ResultProblem(f"{path} cannot be read ({error}): run the benchmark again") from error
+    result = result_from_bytes(data, str(path))
     samples = {
         backend: {
             label: np.concatenate([*raw.single_ns])
@@ -156,6 +148,45 @@ def load_result(path: Path) -> BenchResult:
         for backend in result.backends
     }
     return replace(result, samples=samples)
+
+
+def read_json(path: Path) -> Any:
+    """A result as plain JSON values; raises as `load_result`."""
+    load_result(path)
+    return value_from_json(read_bytes(path, LARGEST_BYTES), str(path))
+
+
+def result_from_bytes(data: bytes, path: str) -> BenchResult:
+    """A result from the bytes of its JSON, without raw samples; raises as `load_result`.
+
+    Args:
+        data: the file; its size is the caller's to bound.
+        path: what to call it in messages.
+    """
+    try:
+        values = value_from_json(data, "it")
+    except ValueError as error:
+        raise ResultProblem(f"{path} is not a JSON file ({error}): run the benchmark again") from (
+            error
+        )
+    if not isinstance(values, dict) or values.get("kind") != KIND:
+        raise ResultProblem(f"{path} is not a benchmark result: give a file that  bench  wrote")
+    if values.get("schema") != SCHEMA:
+        raise ResultProblem(
+            f"{path} has result schema {str(values.get('schema'))[:20]}, this dspctl reads "
+            f"{SCHEMA}: "
+            "run the benchmark again"
+        )
+    try:
+        given = {key: value for key, value in values.items() if key not in ("kind", "schema")}
+        result = decode_record(BenchResult, given, "result", without=_BESIDE)
+        _check_backends(result)
+        check_result(result)
+    except (ConfigProblem, TypeError, ValueError) as error:  # what a record itself refuses
+        raise ResultProblem(
+            f"{path} is malformed ({str(error)[:_SENTENCE]}): run the benchmark again"
+        ) from error
+    return result
 
 
 def _check_backends(result: BenchResult) -> None:
@@ -193,10 +224,14 @@ def load_raw(path: Path, backend: str) -> dict[str, Raw]:
             for kind in (_SINGLE, _BATCHED)
         )
         per_sample = calls.get(f"calls:{label}", np.ones(1, np.int64))
+        if per_sample.size != 1 or per_sample[0] < 1:
+            continue
         wakeup, inference = (
             _split(paced, f"{kind}:{label}", f"{_WINDOWS}:{label}")
             for kind in (_WAKEUP, _INFERENCE)
         )
+        if len(wakeup) != len(inference):  # one of them is damaged
+            wakeup = inference = []
         found[label] = Raw(
             single_ns=single,
             batched_ns=[block / per_sample[0] for block in batched if block.size],
@@ -209,7 +244,12 @@ def load_raw(path: Path, backend: str) -> dict[str, Raw]:
 def _split(arrays: _Arrays, name: str, sizes: str) -> list[NDArray[np.int64]]:
     """An array in its parts; none where either is missing or they do not fit."""
     values, counts = arrays.get(name), arrays.get(sizes)
-    if values is None or counts is None or int(counts.sum()) != values.size or not counts.size:
+    if values is None or counts is None or not counts.size:
+        return []
+    # Each of them first: a sum of large ones may come out as anything.
+    if not (counts >= 0).all() or not (counts <= values.size).all():
+        return []
+    if int(counts.sum()) != values.size or not (np.abs(values) <= LONGEST_NS).all():
         return []
     return list(np.split(values, np.cumsum(counts)[:-1]))
 
@@ -224,13 +264,10 @@ def _samples_path(path: Path, backend: str) -> Path:
     return path.with_name(f"{path.stem}-{backend}.npz")
 
 
-def _arrays(path: Path) -> dict[str, NDArray[np.int64]]:
-    """Everything in one file; nothing where it is not there, is damaged or far too large."""
+def _arrays(path: Path) -> _Arrays:
+    """Every int64 array in one file; nothing where it is not there, is damaged or too large."""
     try:
-        with zipfile.ZipFile(path) as members:
-            if sum(member.file_size for member in members.infolist()) > _MOST_BYTES:
-                return {}
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile):
+        found = read_archive(path)
+    except (OSError, ValueError):
         return {}
+    return {name: values for name, values in found.items() if values.dtype == np.int64}

@@ -2,12 +2,15 @@
 
 import os
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from dspctl.runtime.untrusted import visible
 
 LIBRARIES = (
     "dspctl",
@@ -90,7 +93,7 @@ def describe_machine(root: Path = Path("/")) -> Machine:
         board=board,
         architecture=platform.machine(),
         cores=_cores(),
-        memory_bytes=int(memory[0]) * 1024 if memory else None,
+        memory_bytes=_kilobytes(memory[0]) if memory else None,
         virtual="hypervisor" in cpuinfo.get("flags", "").split(),
         system=f"{platform.system()} {platform.release()}",
         governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
@@ -128,9 +131,14 @@ def _versions() -> dict[str, str]:
 def _text(path: Path) -> str | None:
     """A small file's text without the NUL that device trees end with; None where unreadable."""
     try:
-        return path.read_text().strip("\0\n ") or None
+        return visible(path.read_text(errors="replace").strip("\0\n ")) or None
     except OSError:
         return None
+
+
+def _kilobytes(text: str) -> int | None:
+    """Bytes of so many kB; None where that is no number of 64 bits."""
+    return int(text) * 1024 if re.fullmatch("[0-9]{1,15}", text) else None
 
 
 def _fields(path: Path) -> dict[str, str]:

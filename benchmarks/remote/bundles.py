@@ -1,7 +1,6 @@
 """Bundles on another machine: copied, and verified there by their own programs."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +16,12 @@ from dspctl.errors import (
 )
 from dspctl.runtime.backends.native_library import choose_target
 from dspctl.runtime.bundle import MANIFEST, POLICY, Manifest, open_bundle
+from dspctl.runtime.bundle.manifest import LARGEST_MANIFEST_BYTES
 from dspctl.runtime.machine import Machine
+from dspctl.runtime.strict_json import fields_from_json
+from dspctl.runtime.untrusted import read_bytes
 
+_MOST_VALUES = 1 << 16
 _VERIFY = """
 cd "$1/$2/native/$3" || exit 126
 exec ./policy verify --json
@@ -56,14 +59,15 @@ def pack(label: str, path: Path) -> Packed:
             f"{path} is no bundle, and only bundles are copied to another machine: write one with  "
             f"dspctl export {path} --target NAME  first"
         )
-    manifest = open_bundle(path).manifest
-    description = (path / MANIFEST).read_bytes()
-    files = {name: (path / name).read_bytes() for name in manifest.files}
-    for name, listed in manifest.files.items():
-        if hashlib.sha256(files[name]).hexdigest() != listed.sha256:
-            raise BundleTampered(
-                f"{path}: {name} changed while it was read: export or copy the bundle again"
-            )
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    try:
+        description = read_bytes(path / MANIFEST, LARGEST_MANIFEST_BYTES, links=False)
+        files = {name: bundle.data[name] for name in manifest.files}
+    except (OSError, ValueError) as error:
+        raise BundleTampered(
+            f"{path}: {MANIFEST} changed while it was read: export or copy the bundle again"
+        ) from error
     programs = frozenset(name for name, entry in manifest.files.items() if entry.executable)
     parcel = Parcel(
         hashlib.sha256(description).hexdigest(), {**files, MANIFEST: description}, programs
@@ -108,9 +112,9 @@ def verify(cache: Cache, bundle: Packed, target: str, host: str) -> None:
             "set XDG_CACHE_HOME there to another folder, or export for an older processor"
         )
     try:
-        report = json.loads(done.output)
-        passed, policy = report["passed"], report["policy_sha256"]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        report = fields_from_json(done.output, "its report", most_values=_MOST_VALUES)
+        passed, policy = report.boolean("passed"), report.name("policy_sha256")
+    except ValueError as error:
         raise HostAnswer(
             f"{host} did not say whether '{bundle.label}' computes there what it should: repeat "
             "the command"

@@ -1,12 +1,13 @@
 """Whether another machine has a Python that measuring can use, and why not."""
 
-import json
 from dataclasses import dataclass
 
 from dspctl.benchmarks.remote.cache import Cache
 from dspctl.benchmarks.remote.channel import printable
 from dspctl.errors import HostAnswer
+from dspctl.runtime.strict_json import fields_from_json
 
+_MOST_VALUES = 100
 OLDEST = (3, 10)
 _TIMEOUT_S = 180.0
 _ABSENT = 9
@@ -57,10 +58,11 @@ def find_python(cache: Cache, program: str, host: str) -> Usable:
         why = done.complaint or f"exit code {done.code}"
         return Usable(program, f"{program} on {host} does not run ({why})")
     try:
-        found = json.loads(done.output)
-        major, minor, patch = (int(part) for part in found["version"])
-        lacks = [printable(str(each)) for each in found["lacks"]]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        found = fields_from_json(done.output, "the answer", most_values=_MOST_VALUES)
+        version, lacks = found.take("version"), [printable(one) for one in found.texts("lacks")]
+        found.finish()
+        major, minor, patch = (part for part in version if type(part) is int and 0 <= part < 1000)
+    except (ValueError, TypeError) as error:
         raise HostAnswer(
             f"{program} on {host} did not say which version it is: see that  ssh {host} {program} "
             "--version  works"

@@ -1,25 +1,25 @@
 """Results that come back from another machine while it measures, and go there to be continued."""
 
-import io
-import json
 import re
-import shutil
-import tempfile
-import zipfile
+from collections.abc import Container
 from contextlib import suppress
 from pathlib import Path
 
-from dspctl.benchmarks.record.file import load_result, sample_files
+from dspctl.benchmarks.record.archive import LARGEST_FILE_BYTES, arrays_from_bytes
+from dspctl.benchmarks.record.file import (
+    LARGEST_BYTES,
+    load_result,
+    result_from_bytes,
+    sample_files,
+)
 from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.remote.cache import Cache, Parcel
 from dspctl.benchmarks.remote.connection import Connection
 from dspctl.benchmarks.remote.job import OUT, Run, place_of
 from dspctl.errors import HostAnswer, ResultProblem
 from dspctl.runtime.files import write_bytes
+from dspctl.runtime.untrusted import read_bytes
 
-_JSON_BYTES = 64 << 20
-_SAMPLES_BYTES = 512 << 20
-_UNPACKED_BYTES = 4 << 30
 _FETCH_S = 600.0
 
 # Names are the worker's own; cksum tells which files have changed.
@@ -54,11 +54,11 @@ class Returning:
 
     def there(self) -> BenchResult | None:
         """The result on the other machine, None where there is none or it cannot be used."""
-        data = self._get(OUT, _JSON_BYTES)
+        data = self._get(OUT, LARGEST_BYTES)
         if data is None:
             return None
         try:
-            return _parsed(data)
+            return result_from_bytes(data, OUT)
         except ResultProblem:
             return None
 
@@ -72,20 +72,25 @@ class Returning:
             WriteFailed: it cannot be written here.
             ConnectionLost: the connection ended.
         """
-        data = self._get(OUT, _JSON_BYTES)
+        data = self._get(OUT, LARGEST_BYTES)
         if data is None:
             return None
         try:
-            result = _parsed(data)
+            result = result_from_bytes(data, OUT)
         except ResultProblem as error:
             raise HostAnswer(
                 f"{self._connection.host} sent a result that cannot be used: repeat the command"
             ) from error
-        for name, sum_and_size in self._listed().items():
+        expected = {
+            f"{Path(OUT).stem}{path.name.removeprefix(self._out.stem)}"
+            for backend in result.settings.request.backends
+            for path in sample_files(self._out, backend)
+        }
+        for name, sum_and_size in self._listed(expected).items():
             if self._fetched.get(name) == sum_and_size:
                 continue
-            samples = self._get(name, _SAMPLES_BYTES)
-            if samples is None or not _whole(samples):
+            samples = self._get(name, LARGEST_FILE_BYTES)
+            if samples is None or not whole_archive(samples):
                 raise HostAnswer(
                     f"{self._connection.host} sent damaged samples ({name}): repeat the command"
                 )
@@ -109,21 +114,22 @@ class Returning:
             HostStorage: it cannot be written there.
             ConnectionLost: the connection ended.
         """
-        files = {OUT: self._out.read_bytes()}
+        files = {OUT: read_bytes(self._out, LARGEST_BYTES)}
         for backend in result.settings.request.backends:
             for path in sample_files(self._out, backend):
                 with suppress(FileNotFoundError):
-                    files[f"{Path(OUT).stem}{path.name.removeprefix(self._out.stem)}"] = (
-                        path.read_bytes()
+                    files[f"{Path(OUT).stem}{path.name.removeprefix(self._out.stem)}"] = read_bytes(
+                        path, LARGEST_FILE_BYTES, links=False
                     )
         self._cache.replace(Parcel(self._run.out, files))
 
-    def _listed(self) -> dict[str, bytes]:
+    def _listed(self, expected: Container[str]) -> dict[str, bytes]:
+        """Check sum and size by name, of files that belong to the result."""
         done = self._cache.run(_LIST, self._run.out)
         found = {}
         for line in done.output.splitlines():
             match = _LINE.fullmatch(line)
-            if not match:
+            if not match or match[3].decode() not in expected:
                 raise HostAnswer(
                     f"{self._connection.host} listed files that no benchmark writes: remove the "
                     f"folder {self._run.name} from the cache there"
@@ -150,31 +156,18 @@ class Returning:
         return done.output
 
 
-def _parsed(data: bytes) -> BenchResult:
-    """A result from the bytes of its JSON; raises `ResultProblem`."""
-    folder = Path(tempfile.mkdtemp(prefix="dspctl-"))
-    try:
-        path = folder / OUT
-        path.write_bytes(data)
-        return load_result(path)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _whole(data: bytes) -> bool:
+def whole_archive(data: bytes) -> bool:
     """True for an archive of arrays without damage."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            sizes = [entry.file_size for entry in archive.infolist()]
-            return sum(sizes) <= _UNPACKED_BYTES and archive.testzip() is None
-    except (zipfile.BadZipFile, OSError, ValueError, RuntimeError, NotImplementedError):
+        arrays_from_bytes(data)
+    except ValueError:
         return False
+    return True
 
 
 def finished_in(path: Path) -> tuple[str, ...]:
     """The measurements that a result's file holds; none where there is no file."""
     try:
-        values = json.loads(path.read_bytes())
-        return tuple(str(name) for name in values["finished"])
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return load_result(path).finished
+    except ResultProblem:
         return ()

@@ -1,13 +1,11 @@
 """A machine over ssh as a `Host`: what it is, and its bundles' own programs."""
 
-import json
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from dspctl.benchmarks.command.answer import Answer
+from dspctl.benchmarks.command.answer import Answer, object_from_json
 from dspctl.benchmarks.command.run import time_limit_s
 from dspctl.benchmarks.device.identity import Device, describe_device
 from dspctl.benchmarks.record.machine import Machine
@@ -118,10 +116,8 @@ class SshHost:
         try:
             if size is None or int(size[1]) > min(_REPORT_BYTES, len(rest)):
                 raise ValueError("no size")
-            report: Any = json.loads(rest[: int(size[1])])
-            if not isinstance(report, dict):
-                raise ValueError("no object")
-        except (ValueError, RecursionError) as error:
+            report = object_from_json(rest[: int(size[1])])
+        except ValueError as error:
             raise HostAnswer(
                 f"the program of '{label}' gave no report on {self.name} ({error}): repeat the "
                 "command"

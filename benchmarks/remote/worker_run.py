@@ -1,6 +1,5 @@
 """``dspctl.benchmarks.worker`` on another machine: started, listened to, ended with the line."""
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from dspctl.benchmarks.remote.channel import Channel, printable
 from dspctl.benchmarks.remote.connection import Connection
 from dspctl.benchmarks.remote.job import Run
 from dspctl.errors import DspctlError, HostAnswer
+from dspctl.runtime.strict_json import value_from_json
 
 # The worker is the first of a group of its own. Standard input ends when the connection does, and
 # then the whole group ends: a measurement nobody waits for would disturb the next one.
@@ -32,6 +32,7 @@ kill "$watch" 2>/dev/null
 exit "$code"
 """
 
+_MOST_VALUES = 1 << 10
 _STAGE = re.compile(r"[a-z0-9_-]{0,40}")
 
 
@@ -70,8 +71,8 @@ def work(
 
 def _message(line: bytes, host: str) -> dict[str, Any]:
     try:
-        message = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        message = value_from_json(line, "a line", most_values=_MOST_VALUES)
+    except ValueError as error:
         raise HostAnswer(
             f"the measurement on {host} printed something else than its progress "
             f"({printable(line)!r}): repeat the command"

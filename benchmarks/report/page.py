@@ -17,6 +17,7 @@ from dspctl.benchmarks.report import words
 from dspctl.benchmarks.report.chart import COLORS
 from dspctl.benchmarks.report.view import PageView
 from dspctl.errors import MissingExtra
+from dspctl.runtime.untrusted import visible
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -35,6 +36,7 @@ def render(page: PageView) -> str:
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: visible(value) if type(value) is str else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

@@ -1,17 +1,18 @@
 """Latency distributions from the raw samples beside a result, thinned to what a chart shows."""
 
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST_BYTES = 1 << 30
-"""Most bytes of arrays that are read from one file: 60 million steps, more than a day at 100 Hz."""
+from dspctl.benchmarks.record.archive import read_archive
+from dspctl.benchmarks.record.file import LONGEST_NS
 
 _WAKEUP, _INFERENCE = "wakeup:", "inference:"
+
 _POINTS = 220
 _NAMED = (0.5, 0.1, 0.01, 0.001)
 """What is left to 1 at the percentiles that the page names: those are kept exactly."""
@@ -59,25 +60,25 @@ def paced_samples(result: Path, backend: str) -> Mapping[str, NDArray[np.int64]]
         result: the result's JSON file.
         backend: whose control loops.
     """
-    path = result.with_name(f"{result.stem}-{backend}-paced.npz")
     try:
-        with zipfile.ZipFile(path) as archive:
-            if sum(entry.file_size for entry in archive.infolist()) > LARGEST_BYTES:
-                return {}
-        with np.load(path, allow_pickle=False) as arrays:
-            names = set(arrays.files)
-            found = {}
-            for name in arrays.files:
-                label = name.removeprefix(_WAKEUP)
-                if name.startswith(_WAKEUP) and _INFERENCE + label in names:
-                    found[label] = _latency(arrays[name], arrays[_INFERENCE + label])
-            return {label: one for label, one in found.items() if one.size}
-    except (OSError, ValueError, zipfile.BadZipFile):
+        arrays = read_archive(result.with_name(f"{result.stem}-{backend}-paced.npz"))
+    except (OSError, ValueError):
         return {}
+    found = {
+        name.removeprefix(_WAKEUP): (arrays[name], arrays.get(_INFERENCE + name[len(_WAKEUP) :]))
+        for name in arrays
+        if name.startswith(_WAKEUP)
+    }
+    return {
+        label: wakeup + inference
+        for label, (wakeup, inference) in found.items()
+        if inference is not None and _belong(wakeup, inference)
+    }
 
 
-def _latency(wakeup: NDArray[np.int64], inference: NDArray[np.int64]) -> NDArray[np.int64]:
-    whole = (wakeup.dtype, inference.dtype) == (np.dtype(np.int64), np.dtype(np.int64))
-    if not whole or wakeup.ndim != 1 or wakeup.shape != inference.shape:
-        return np.empty(0, np.int64)
-    return wakeup + inference
+def _belong(wakeup: NDArray[Any], inference: NDArray[Any]) -> bool:
+    """Whether these are the two parts of the same steps, int64 [steps], and some."""
+    whole = wakeup.dtype == inference.dtype == np.dtype(np.int64)
+    if not whole or wakeup.size == 0 or wakeup.shape != inference.shape:
+        return False
+    return all(bool((np.abs(one) <= LONGEST_NS).all()) for one in (wakeup, inference))

@@ -15,6 +15,7 @@ from dspctl.errors import ReportProblem, RunIncomplete
 from dspctl.runtime import Policy, load_policy
 from dspctl.runtime.bundle import MANIFEST, POLICY, Manifest, open_bundle
 from dspctl.runtime.files import sha256_of
+from dspctl.runtime.untrusted import open_plain
 
 UNPRUNED_METHOD = "ppo"
 
@@ -162,8 +163,14 @@ def _is_row(row: Any) -> bool:
 
 def _is_json(path: Path) -> bool:
     """True where the first character opens a JSON object; a policy file begins with a length."""
-    with path.open("rb") as file:
-        head = file.read(64)
+    try:
+        with open_plain(path) as file:
+            head = file.read(64)
+    except OSError as error:
+        raise ReportProblem(
+            f"{path} cannot be read ({error.strerror or error}): give a run folder, a bundle, a "
+            "policy file or a result of  dspctl bench -o FILE"
+        ) from error
     return path.suffix == ".json" or head.lstrip()[:1] == b"{"
 
 

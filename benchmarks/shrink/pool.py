@@ -1,18 +1,20 @@
 """Candidates side by side, each in a process that ends with this one."""
 
-import json
 import subprocess
 from dataclasses import asdict
 from pathlib import Path
 
-from dspctl.benchmarks._process import command, environment
+from dspctl.benchmarks._process import command, environment, last_line
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.shrink._candidate import JOB, POINT, Job
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.benchmarks.shrink.record import Point
 from dspctl.errors import TrainingFailed
-from dspctl.runtime.files import write_json
+from dspctl.runtime.files import open_log, write_json
+from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.untrusted import read_bytes
 
+_LARGEST_BYTES = 1 << 20
 _MODULE = "dspctl.benchmarks.shrink._candidate"
 
 
@@ -37,7 +39,7 @@ class Pool:
         folder = self._folder / job.candidate.name
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / JOB, asdict(job))
-        with (folder / "log.txt").open("ab") as log:
+        with open_log(folder / "log.txt", "a") as log:
             process = subprocess.Popen(
                 command(_MODULE, str(folder)),
                 env=environment(),
@@ -67,7 +69,7 @@ class Pool:
                     f"training {name} failed ({_last_line(path.with_name('log.txt'))}): look at "
                     f"{path.with_name('log.txt')}, then repeat the command"
                 )
-            points.append(decode_record(Point, json.loads(path.read_text()), "point"))
+            points.append(_point(path))
         return points
 
     def stop(self, names: set[str]) -> None:
@@ -84,6 +86,21 @@ class Pool:
         self.stop(set(self._running))
 
 
+def _point(path: Path) -> Point:
+    """What a candidate's process left.
+
+    Raises:
+        TrainingFailed: it cannot be read.
+    """
+    try:
+        return decode_record(
+            Point, value_from_json(read_bytes(path, _LARGEST_BYTES, links=False), "it"), "point"
+        )
+    except (OSError, ValueError) as error:
+        raise TrainingFailed(
+            f"{path} is not what training leaves ({error}): remove it, then repeat the command"
+        ) from error
+
+
 def _last_line(path: Path) -> str:
-    lines = path.read_text(errors="replace").strip().splitlines() if path.is_file() else []
-    return lines[-1] if lines else "it said nothing"
+    return last_line(path) or "it said nothing"

@@ -1,17 +1,21 @@
 """What a search found: every network that was trained, in one JSON file that grows."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.record.plausible import LARGEST_RETURN
 from dspctl.benchmarks.shrink.check import Kept, share_kept
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_json
+from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.untrusted import read_bytes
 
+_LARGEST_BYTES = 1 << 24
+_MOST_LAYERS = 16
 SCHEMA = 1
 FILE = "shrink.json"
 
@@ -163,12 +167,12 @@ def load_shrink(folder: Path) -> ShrinkResult:
     """
     path = folder / FILE
     try:
-        values = json.loads(path.read_text())
+        values = value_from_json(read_bytes(path, _LARGEST_BYTES, links=False), "it")
     except FileNotFoundError as error:
         raise ResultProblem(
             f"there is no search in {folder}: start one with  dspctl shrink RUN -o {folder}"
         ) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise ResultProblem(
             f"{path} is not a JSON file ({error}): search again in another folder"
         ) from error
@@ -177,11 +181,36 @@ def load_shrink(folder: Path) -> ShrinkResult:
             f"{path} is not of search schema {SCHEMA}: search again in another folder"
         )
     try:
-        return decode_record(ShrinkResult, _with_all_fields(values), "search")
+        result = decode_record(ShrinkResult, _with_all_fields(values), "search")
+        _check(result)
+        return result
     except (TypeError, ValueError) as error:
         raise ResultProblem(
             f"{path} is malformed ({error}): search again in another folder"
         ) from error
+
+
+def _check(result: ShrinkResult) -> None:
+    """What no field's type says.
+
+    Raises:
+        ValueError: a network without returns or of no size; a candidate of another name than one
+            that the search gives, since these are folders; two of one name.
+    """
+    for network in (result.teacher, *(point.network for point in result.points)):
+        if not network.returns or min(*network.units, network.inputs, network.weights, 0) < 0:
+            raise ValueError("a network has no returns, or fewer than no units")
+        if max(map(abs, network.returns)) > LARGEST_RETURN:
+            raise ValueError("a network has larger returns than there are")
+    names = [point.candidate.name for point in result.points]
+    if len(set(names)) < len(names) or (result.chosen and result.chosen not in names):
+        raise ValueError("two candidates have one name, or the chosen one is not among them")
+    for point in result.points:
+        candidate = point.candidate
+        if candidate.activation not in ("tanh", "relu"):  # part of the name of a folder
+            raise ValueError("a candidate has an activation that no search tries")
+        if len(candidate.hidden) > _MOST_LAYERS or min(*candidate.hidden, candidate.size, 0) < 0:
+            raise ValueError("a candidate has layers that no search tries")
 
 
 def save_shrink(result: ShrinkResult, folder: Path) -> None:

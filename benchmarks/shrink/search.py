@@ -383,7 +383,7 @@ class _Search:
         """Confirm the choice on other episodes, taking the next where one fails; deliver it."""
         teacher = evaluate(self.teacher.policy.act, self.task.environment, episodes=EPISODES)
         for point in self._choices():
-            policy = load_policy(self._policy_file(point.candidate.name))
+            policy = load_policy(self._policy_file(point.candidate.name), links=False)
             if self.limit is not None and not self.within(policy):
                 continue
             student = evaluate(policy.act, self.task.environment, episodes=EPISODES)
@@ -451,7 +451,8 @@ def with_costs(folder: Path, target: str = CPU) -> ShrinkResult:
     if result.chosen and result.chosen not in names:
         names.append(result.chosen)
     costs = measure_costs(
-        {name: load_policy(folder / "candidates" / name / POLICY) for name in names}, target
+        {name: load_policy(folder / "candidates" / name / POLICY, links=False) for name in names},
+        target,
     )
     points = tuple(
         replace(

@@ -21,12 +21,14 @@ from dspctl.benchmarks.study.record import CURVE_POINTS, CellResult, Curve, cell
 from dspctl.errors import PolicyProblem, ResultProblem, RunIncomplete, RunNotFound, RunProblem
 from dspctl.runtime.files import write_json
 from dspctl.runtime.strict_json import fields_from_json
+from dspctl.runtime.untrusted import read_bytes
 
 if TYPE_CHECKING:
     from dspctl.runtime import Policy
     from dspctl.trainer import Run
 
 RECORD, RUN = "cell.json", "run"
+_LARGEST_BYTES = 1 << 24
 OnSteps = Callable[[int, int, str], None]
 """Called with steps taken, steps in all, and the phase."""
 _PASSING = ("measured_at", "load_average", "threads")
@@ -151,10 +153,8 @@ def read_cell(
         ResultProblem: it is not one, or of another schema.
     """
     try:
-        entries = fields_from_json(path.read_bytes(), str(path))
-        found = Finished(
-            cell_from_json(entries.take("cell"), f"{path}: 'cell'"), entries.entries("machine")
-        )
+        entries = fields_from_json(read_bytes(path, _LARGEST_BYTES, links=False), path.name)
+        found = Finished(cell_from_json(entries.take("cell"), "'cell'"), entries.entries("machine"))
         entries.finish()
     except (OSError, ValueError) as error:
         raise ResultProblem(f"{path} is not the record of a cell ({error}): {advice}") from error

@@ -15,14 +15,12 @@ Results are made from the cells, so they can be lost and made again.
 """
 
 import fcntl
-import json
 import os
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import dspctl
 from dspctl.benchmarks.record.machine import describe_machine
@@ -30,12 +28,15 @@ from dspctl.benchmarks.study.cell import RECORD, RUN, Finished, read_cell
 from dspctl.benchmarks.study.record import StudyResults, save_results
 from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 from dspctl.benchmarks.study.tables import save_tables
-from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, StudyLocked
+from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
 from dspctl.runtime.files import new_folder, write_bytes, write_json
+from dspctl.runtime.strict_json import fields_from_json
+from dspctl.runtime.untrusted import opener_without_links, read_bytes
 
 SCHEMA = 1
 _LEFT_BEHIND = "tensorboard"
 """The one part of a run that is large and that nothing reads again."""
+LARGEST_BYTES, _LARGEST_FILE_BYTES = 1 << 20, 1 << 32
 _LOCK_S = 5.0
 """How long a lock is waited for: cells of a driver that was killed need a moment to end."""
 _REBUILD_SHARE = 0.05
@@ -76,15 +77,16 @@ class StudyFolder:
     def read(self, keys: Collection[str]) -> None:
         """Read the records of those of *keys* that are finished."""
         for key in keys:
-            if key not in self.finished and (path := self.cell(key) / RECORD).is_file():
-                self.finished[key] = read_cell(path)
+            _refuse_links(self.path, "cells", key)
+            if key not in self.finished and os.path.lexists(path := self.cell(key) / RECORD):
+                self.finished[key] = _record_of(key, path)
 
     def add(self, key: str) -> Finished:
         """Take in a cell that has just been finished, and write results if that is due.
 
         Every cell has its own record, so results that wait lose nothing when the process is killed.
         """
-        found = self.finished[key] = read_cell(self.cell(key) / RECORD)
+        found = self.finished[key] = _record_of(key, self.cell(key) / RECORD)
         since = time.monotonic() - self._rebuilt_at
         if self._rebuild_s <= _REBUILD_SHARE * since:
             self.write_results()
@@ -132,11 +134,16 @@ class StudyFolder:
 
 
 def run_files(run: Path) -> Iterator[tuple[str, bytes]]:
-    """The files of a run that are needed to go on with it, to learn from it and to look at it."""
+    """The files of a run that are needed to go on with it, to learn from it and to look at it.
+
+    Raises:
+        OSError: one cannot be read, or is a link.
+        ValueError: one is too large to be of a run.
+    """
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run)
-        if path.is_file() and _LEFT_BEHIND not in name.parts:
-            yield name.as_posix(), path.read_bytes()
+        if not path.is_dir() and _LEFT_BEHIND not in name.parts:
+            yield name.as_posix(), read_bytes(path, _LARGEST_FILE_BYTES, links=False)
 
 
 @contextmanager
@@ -153,7 +160,7 @@ def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
     # Looked at before anything is made: a mistyped folder stays as it was.
     _check_is_study(path)
     with _locked(path) as lock:
-        if described.is_file():
+        if os.path.lexists(described):
             earlier = _earlier(described)
             if differences := _differences(earlier, spec):
                 raise OtherStudy(
@@ -172,6 +179,32 @@ def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
         yield StudyFolder(path, spec, lock)
 
 
+def _record_of(key: str, path: Path) -> Finished:
+    """A cell's record, which is of that cell.
+
+    Raises:
+        ResultProblem: it cannot be read, or is of another one.
+    """
+    found = read_cell(path)
+    if found.result.key != key:
+        raise ResultProblem(
+            f"{path} is the record of another cell: remove it, and the same command makes it again"
+        )
+    return found
+
+
+def _refuse_links(path: Path, *parts: str) -> None:
+    """What is written into a study must lie in its folder.
+
+    Raises:
+        OtherStudy: a folder in it is a link.
+    """
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise OtherStudy(f"{path} is a link, which a study has none of: choose another folder")
+
+
 def _check_is_study(path: Path) -> None:
     if (path / "study.json").is_file() or not os.path.lexists(path):
         return
@@ -183,7 +216,13 @@ def _check_is_study(path: Path) -> None:
 def _locked(path: Path) -> Iterator[int]:
     """Hold the folder's lock, which the system takes back however this process ends."""
     path.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        descriptor = opener_without_links(str(path / ".lock"), os.O_RDWR | os.O_CREAT)
+    except OSError as error:
+        raise StudyLocked(
+            f"{path / '.lock'} cannot be locked ({error.strerror or error}): choose another folder "
+            "with -o"
+        ) from error
     try:
         deadline = time.monotonic() + _LOCK_S
         while True:
@@ -207,15 +246,19 @@ def _locked(path: Path) -> Iterator[int]:
 
 def _earlier(path: Path) -> StudySpec:
     try:
-        content: Any = json.loads(path.read_text())
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']}, not {SCHEMA}")
-        return spec_from_values(content["spec"], str(path))
-    except (OSError, ValueError, KeyError, TypeError, ConfigProblem) as error:
+        fields = fields_from_json(read_bytes(path, LARGEST_BYTES, links=False), path.name)
+        if (schema := fields.integer("schema")) != SCHEMA:
+            raise ValueError(f"schema {schema}, not {SCHEMA}")
+        spec = spec_from_values(fields.entries("spec"), str(path))
+        fields.name("dspctl")
+        fields.entries("machine")
+        fields.finish()
+    except (OSError, ValueError, ConfigProblem) as error:
         raise OtherStudy(
             f"{path} cannot be read by this dspctl ({error}): use the one that wrote it, or choose "
             "another folder with -o"
         ) from error
+    return spec
 
 
 def _differences(earlier: StudySpec, spec: StudySpec) -> list[str]:

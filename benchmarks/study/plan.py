@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dspctl.trainer import TrainConfig
     from dspctl.trainer.pruning.methods import Method
 
+_MOST_CELLS = 100_000
 UNPRUNED = "ppo"
 """The method whose cells are teachers."""
 _NOT_DEFINING = ("checkpoint_seconds", "teacher")
@@ -91,6 +92,11 @@ def plan(spec: StudySpec) -> tuple[Cell, ...]:
         for seed in spec.seeds:
             for method in spec.methods:
                 for cell in _of_method(spec, environment, method, seed, cells, usual):
+                    if len(cells) >= _MOST_CELLS:
+                        raise StudyProblem(
+                            f"the study has more than {_MOST_CELLS} runs: take out some seeds, "
+                            "sparsities or lambdas"
+                        )
                     known = cells.setdefault(cell.digest, cell)
                     if known.variant != cell.variant:
                         raise StudyProblem(

@@ -3,7 +3,6 @@
 ``python -m dspctl.benchmarks.study.recipes [RESULTS]`` prints it.
 """
 
-import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,9 +12,12 @@ from statistics import mean
 from dspctl.benchmarks.study.record import StudyResults, load_results
 from dspctl.benchmarks.study.spec import BASE
 from dspctl.errors import DspctlError, ResultProblem
+from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.untrusted import read_bytes
 
 STORED = Path(__file__).resolve().parents[1] / "results"
 _EARLIER_SCHEMA = 1
+_LARGEST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def stored_rows(folder: Path = STORED) -> list[Row]:
 def _rows_from_returns(path: Path) -> list[Row]:
     """The rows of the earlier record, which has a cell's mean but not its episodes."""
     try:
-        content = json.loads(path.read_text())
+        content = value_from_json(read_bytes(path, _LARGEST_BYTES), "it")
         if content["schema"] != _EARLIER_SCHEMA:
             raise ValueError(f"schema {content['schema']}, not {_EARLIER_SCHEMA}")
         return [

@@ -10,14 +10,20 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from dspctl.benchmarks.record.plausible import LARGEST_RETURN
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_bytes
 from dspctl.runtime.strict_json import Fields, fields_from_json
+from dspctl.runtime.untrusted import check_name, read_bytes
 
 SCHEMA = 1
 CURVE_POINTS = 200
 """Most points of a training curve that are kept."""
 _KIND = "dspctl study"
+_LARGEST_BYTES = 1 << 27
+_MOST = 1 << 63  # what a database keeps
+_MOST_VALUES = 1 << 23
+"""A cell has about 2,000: 4,000 cells."""
 
 
 @dataclass(frozen=True)
@@ -148,24 +154,40 @@ def load_results(path: Path) -> StudyResults:
         ResultProblem: there is none, or it is not one of this schema.
     """
     try:
-        data = path.read_bytes()
-    except OSError as error:
+        data = read_bytes(path, _LARGEST_BYTES)
+    except (OSError, ValueError) as error:
         raise ResultProblem(
-            f"{path} cannot be read ({error.strerror or error}): a study's results are "
-            "results.json in its folder"
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): a study's "
+            "results are results.json in its folder"
         ) from error
+    return results_from_bytes(data, str(path))
+
+
+def results_from_bytes(data: bytes, path: str) -> StudyResults:
+    """Parse a results file; *path* is what to call it in messages.
+
+    Raises:
+        ResultProblem: it is not one of this schema.
+    """
     try:
-        entries = fields_from_json(data, str(path))
+        entries = fields_from_json(data, "it", most_values=_MOST_VALUES)
         if entries.text("kind") != _KIND or (schema := entries.integer("schema")) != SCHEMA:
             raise ValueError(f"it is not a {_KIND} of schema {SCHEMA}")
+        machines = entries.entries("machines")
+        for key, machine in machines.items():
+            check_name(key, "a key of 'machines'")
+            if not isinstance(machine, dict):
+                raise ValueError("a machine is not a JSON object")
         results = StudyResults(
-            name=entries.text("name"),
+            name=entries.name("name"),
             spec=entries.entries("spec"),
-            machines=entries.entries("machines"),
+            machines=machines,
             cells=tuple(cell_from_json(cell, "a cell") for cell in _list(entries.take("cells"))),
             schema=schema,
         )
         entries.finish()
+        if len({cell.key for cell in results.cells}) < len(results.cells):
+            raise ValueError("it has a cell twice")
     except ValueError as error:
         raise ResultProblem(
             f"{path} is not the results file of a study ({error}): name results.json of a "
@@ -183,10 +205,10 @@ def cell_from_json(value: Any, where: str) -> CellResult:
     entries = Fields(value, where)
     curve = entries.fields("curve")
     cell = CellResult(
-        key=entries.text("key"),
-        environment=entries.text("environment"),
-        method=entries.text("method"),
-        variant=entries.text("variant"),
+        key=entries.name("key"),
+        environment=entries.name("environment"),
+        method=entries.name("method"),
+        variant=entries.name("variant"),
         sparsity=entries.number_or_none("sparsity"),
         penalty=entries.number_or_none("penalty"),
         seed=entries.integer("seed"),
@@ -201,8 +223,8 @@ def cell_from_json(value: Any, where: str) -> CellResult:
         original_flops=entries.integer("original_flops"),
         steps=entries.integer("steps"),
         seconds=entries.number("seconds"),
-        teacher=entries.text("teacher"),
-        machine=entries.text("machine"),
+        teacher=entries.name("teacher"),
+        machine=entries.name("machine"),
         curve=Curve(
             steps=_tuple(curve.take("steps"), _integer),
             returns=_tuple(curve.take("returns"), _number_or_none),
@@ -212,8 +234,16 @@ def cell_from_json(value: Any, where: str) -> CellResult:
     )
     curve.finish()
     entries.finish()
-    if not cell.returns:
-        raise ValueError(f"{where} has no returns")
+    if not cell.returns or max(map(abs, cell.returns)) > LARGEST_RETURN:
+        raise ValueError(f"{where} has no returns, or larger ones than there are")
+    counts = (cell.seed, cell.weights, cell.nonzero_weights, cell.flops, cell.steps, *cell.units)
+    before = (cell.original_weights, cell.original_flops, *cell.original_units)
+    if min(counts) < 0 or min(before) < 1:
+        raise ValueError(f"{where}: a count is negative, or there was nothing before pruning")
+    if max(*counts, *before) >= _MOST:
+        raise ValueError(f"{where}: a count has more than 63 bits")
+    for setting in cell.settings:
+        check_name(setting, f"{where}: a name in 'settings'")
     if len({len(getattr(cell.curve, column.name)) for column in fields(Curve)}) != 1:
         raise ValueError(f"{where}: the columns of its curve differ in length")
     return cell

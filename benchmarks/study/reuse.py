@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dspctl.benchmarks.study.cell import RECORD, RUN, Finished, finished_run, read_cell
-from dspctl.benchmarks.study.folder import SCHEMA, StudyFolder
+from dspctl.benchmarks.study.folder import LARGEST_BYTES, SCHEMA, StudyFolder
 from dspctl.benchmarks.study.plan import Cell
 from dspctl.benchmarks.study.record import CellResult, load_results
 from dspctl.errors import ConfigProblem, NoStudy, ResultProblem
 from dspctl.runtime.strict_json import fields_from_json
+from dspctl.runtime.untrusted import read_bytes
 
 _ADVICE = "mend that study with its own command, or leave it out of --reuse"
 
@@ -51,7 +52,7 @@ class Stored:
         """
         try:
             folder.take_over(cell.key, self.named(cell), self.run if self.has_run else None)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise ResultProblem(f"{self.run} cannot be read ({error}): {_ADVICE}") from error
 
 
@@ -169,7 +170,9 @@ def _of_folder(path: Path) -> Iterator[Stored]:
     if not described.is_file():
         raise NoStudy(f"{path} holds no study: --reuse takes a study's folder or results.json")
     try:
-        schema = fields_from_json(described.read_bytes(), str(described)).integer("schema")
+        schema = fields_from_json(
+            read_bytes(described, LARGEST_BYTES, links=False), str(described)
+        ).integer("schema")
         if schema != SCHEMA:
             raise ValueError(f"schema {schema}, not {SCHEMA}")
         folders = sorted((path / "cells").iterdir()) if (path / "cells").is_dir() else []

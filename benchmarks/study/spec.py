@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from dspctl.benchmarks.study.checks import known, list_of, member, of_type
+from dspctl.benchmarks.study.checks import check_word, known, list_of, member, of_type
 from dspctl.errors import StudyProblem
+from dspctl.runtime.untrusted import read_bytes
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,6 +19,9 @@ else:
 BASE = "base"
 """The variant that every study has: the settings as they are."""
 EPISODES = 100
+_LARGEST_BYTES = 1 << 20
+_MOST_EPISODES, _MOST_TRIALS, _MOST_VARIANTS = 1_000_000, 100_000, 1_000
+_ENVIRONMENT = re.compile(r"[\w./:-]{1,200}")
 _OWN = {
     "environment": "environments",
     "method": "methods",
@@ -112,14 +116,30 @@ def load_spec(path: Path) -> StudySpec:
         StudyProblem: it cannot be read, is not TOML, or `spec_from_values` refuses it.
     """
     try:
-        values = tomllib.loads(path.read_text())
-    except OSError as error:
+        data = read_bytes(path, _LARGEST_BYTES)
+    except (OSError, ValueError) as error:
         raise StudyProblem(
-            f"{path} cannot be read ({error.strerror or error}): name a study file"
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or error}): name a study "
+            "file"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StudyProblem(f"{path} is not a TOML file ({error}): correct it there") from error
-    return spec_from_values(values, str(path))
+    return spec_from_bytes(data, str(path))
+
+
+def spec_from_bytes(data: bytes, where: str) -> StudySpec:
+    """Parse a study file; *where* is what to call it in messages.
+
+    Raises:
+        StudyProblem: it is not TOML, or `spec_from_values` refuses it.
+    """
+    try:
+        values = tomllib.loads(data.decode())
+    except RecursionError:
+        raise StudyProblem(f"{where} is nested too deep: correct it there") from None
+    except ValueError as error:  # not TOML, not UTF-8, or an integer of thousands of digits
+        raise StudyProblem(
+            f"{where} is not a TOML file ({str(error)[:200]}): correct it there"
+        ) from error
+    return spec_from_values(values, where)
 
 
 def spec_from_values(values: Mapping[str, Any], where: str) -> StudySpec:
@@ -140,8 +160,7 @@ def spec_from_values(values: Mapping[str, Any], where: str) -> StudySpec:
         if name not in values:
             raise StudyProblem(f"{where} lacks the field '{name}': add it")
     name = of_type(values["name"], str, "name", where)
-    if not re.fullmatch(r"[\w][\w .+-]*", name):
-        raise StudyProblem(f"{where}: name {name!r} must be letters, digits, '.', '+' or '-'")
+    check_word(name, "name", where)
     methods = list_of(values, "methods", str, where)
     for method in methods:
         member(method, METHODS, "method", where)
@@ -149,18 +168,26 @@ def spec_from_values(values: Mapping[str, Any], where: str) -> StudySpec:
         raise StudyProblem(f"{where}: environments and methods need at least one entry each")
     if not (seeds := list_of(values, "seeds", int, where, (0,))):
         raise StudyProblem(f"{where}: seeds needs at least one entry")
-    variants = tuple(
-        _variant(entry, methods, environments, where)
-        for entry in of_type(values.get("variants", []), list, "variants", where)
-    )
+    entries = of_type(values.get("variants", []), list, "variants", where)
+    if len(entries) > _MOST_VARIANTS:
+        raise StudyProblem(f"{where}: there are more than {_MOST_VARIANTS} variants")
+    variants = tuple(_variant(entry, methods, environments, where) for entry in entries)
+    for environment in environments:
+        if not _ENVIRONMENT.fullmatch(environment):
+            raise StudyProblem(f"{where}: {environment[:80]!r} is no environment's id")
+    for seed in seeds:
+        if not 0 <= seed < 1 << 63:
+            raise StudyProblem(f"{where}: seeds must be from 0 to {(1 << 63) - 1}")
     names = [BASE, *(variant.name for variant in variants)]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise StudyProblem(
             f"{where}: a variant is called {twice[0]!r}, which is taken: choose another name"
         )
     episodes = of_type(values.get("episodes", EPISODES), int, "episodes", where)
-    if episodes < 1:
-        raise StudyProblem(f"{where}: episodes must be at least 1, not {episodes}")
+    if not 1 <= episodes <= _MOST_EPISODES:
+        raise StudyProblem(
+            f"{where}: episodes must be at least 1 and at most {_MOST_EPISODES}, not {episodes}"
+        )
     return StudySpec(
         name=name,
         environments=environments,
@@ -179,7 +206,11 @@ def _variant(
     value: Any, methods: Collection[str], environments: Collection[str], where: str
 ) -> Variant:
     values = of_type(value, dict, "variants", where)
-    name = of_type(values.get("name"), str, "name", f"{where}: a variant")
+    name = check_word(
+        of_type(values.get("name"), str, "name", f"{where}: a variant"),
+        "name",
+        f"{where}: a variant",
+    )
     inside = f"{where}: variant {name!r}"
     known(values, [entry.name for entry in fields(Variant)], inside)
     found = Variant(
@@ -206,8 +237,10 @@ def _search(value: Any, where: str) -> Search:
         sparsities=list_of(values, "sparsities", float, inside, Search.sparsities),
         trials=of_type(values.get("trials", Search.trials), int, "trials", inside),
     )
-    if not found.penalties or not found.sparsities or found.trials < 1:
-        raise StudyProblem(f"{inside} needs penalties, sparsities and at least one trial")
+    if not found.penalties or not found.sparsities or not 1 <= found.trials <= _MOST_TRIALS:
+        raise StudyProblem(
+            f"{inside} needs penalties, sparsities and at least one trial, at most {_MOST_TRIALS}"
+        )
     return found
 
 

@@ -133,6 +133,7 @@ def bench(
     and torch; those that this machine lacks are listed with the reason. A run is compacted first.
     What the machine refuses of --cpu, --fifo and --mlock is reported.
     """
+    from dspctl.benchmarks.record.file import read_json
     from dspctl.benchmarks.record.hlog import write_logs
     from dspctl.benchmarks.remote.connection import check_host
     from dspctl.benchmarks.request import BACKENDS, Request
@@ -185,7 +186,7 @@ def bench(
             for note in write_logs(result, output):
                 show.note(note)
         if as_json:
-            typer.echo(out.read_text(), nl=False)
+            show.result_json(read_json(out))
             return
     bench_report.draw(result)
     for picture in pictures:

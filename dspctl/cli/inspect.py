@@ -199,7 +199,8 @@ def _parity(artefact: "Artefact") -> str:
         return f"not run at export: {artefact.note}"
     error = artefact.figures.get("largest_output_error", 0.0)
     verdict = "" if artefact.passed else "outside its tolerance: "
-    return f"{verdict}output error at most {error:.1e}; {artefact.note}"
+    known = f"{error:.1e}" if isinstance(error, int | float) else "unknown"
+    return f"{verdict}output error at most {known}; {artefact.note}"
 
 
 def _action(policy: "Policy") -> str:

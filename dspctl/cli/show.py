@@ -7,15 +7,16 @@ arrive in base units (seconds, nanoseconds, bytes, shares) and are formatted onl
 import json
 import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.box import SIMPLE, SIMPLE_HEAD
-from rich.console import Console, JustifyMethod
+from rich.console import Console, ConsoleOptions, JustifyMethod, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -28,20 +29,47 @@ _LINE_PERCENT = 10
 _LINE_S = 1.0
 
 
+class PlainConsole(Console):
+    """Prints text as it is: no markup in it, and no character that a terminal would act on.
+
+    Names come from files of strangers and from boards. What rich itself makes of a style or a
+    progress bar is no text, and stays.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """What is printed, piece by piece; every other method comes by here."""
+        from dspctl.runtime.untrusted import is_plain, visible  # it brings NumPy, which takes long
+
+        for segment in super().render(renderable, options):
+            if segment.control or is_plain(segment.text) or segment.text == "\n":
+                yield segment
+            else:
+                yield Segment(visible(segment.text), segment.style)
+
+
 def stdout() -> Console:
     """A console for results; made on use, so that a redirected stream is honoured."""
-    return Console(highlight=False, soft_wrap=True)
+    return PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
 def stderr() -> Console:
     """A console for progress, notes and problems."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return PlainConsole(stderr=True, highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        from dspctl.runtime.untrusted import visible
+
+        return visible(super().format(record))
 
 
 def log_to_stderr() -> None:
     """Print the library's warnings as plain sentences."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("dspctl: %(message)s"))
+    handler.setFormatter(_PlainFormatter("dspctl: %(message)s"))
     logger = logging.getLogger("dspctl")
     logger.handlers = [handler]
     logger.setLevel(logging.WARNING)
@@ -212,7 +240,7 @@ def task_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
         BarColumn(bar_width=12),
         TextColumn("{task.percentage:3.0f}%"),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[details]}"),
+        TextColumn("{task.fields[details]}", markup=False),
         console=console,
         refresh_per_second=4,  # each redraw takes the interpreter from the training loop
     )

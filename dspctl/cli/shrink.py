@@ -1,6 +1,7 @@
 """``dspctl shrink``: the smallest network that keeps a share of a policy's return."""
 
 import re
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -130,6 +131,6 @@ def shrink(
 
         draw_frontier(result, folder / "frontier.png")
     if as_json:
-        typer.echo((folder / "shrink.json").read_text(), nl=False)
+        show.result_json(asdict(result))
         return
     draw(result, folder)

@@ -163,7 +163,7 @@ def _watching(title: str) -> Iterator["Watcher"]:
     bars = Progress(
         BarColumn(bar_width=12),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[details]}"),
+        TextColumn("{task.fields[details]}", markup=False),
         console=console,
         refresh_per_second=4,
     )

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast, get_args
 from dspctl.runtime.bundle.manifest import canonical_json
 from dspctl.runtime.records import field, record
 from dspctl.runtime.strict_json import Fields, fields_from_json
+from dspctl.runtime.untrusted import check_name
 
 PARITY = "parity.json"
 
@@ -51,13 +52,15 @@ class Artefact:
     def from_json(value: Any) -> Artefact:
         """The inverse of `to_json`. Raises ValueError on anything else."""
         fields = Fields(value, f"{PARITY}: an artefact")
-        name, ran, note = fields.text("artefact"), fields.text("ran"), fields.text("note")
+        name, ran, note = fields.name("artefact"), fields.text("ran"), fields.text("note")
         passed, figures = fields.take("passed"), fields.entries("figures")
         fields.finish()
         if ran not in RAN or type(passed) is not (type(None) if ran == "not run" else bool):
             raise ValueError(f"{PARITY}: {name} has no valid result")
-        if not all(type(each) in (int, float, str) for each in figures.values()):
-            raise ValueError(f"{PARITY}: the figures of {name} are not numbers and texts")
+        for figure, each in figures.items():
+            check_name(figure, f"{PARITY}: a figure of {name}")
+            if type(each) not in (int, float, str):
+                raise ValueError(f"{PARITY}: the figures of {name} are not numbers and texts")
         return Artefact(name, cast(Ran, ran), note, passed, figures)
 
 

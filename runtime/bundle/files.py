@@ -11,12 +11,17 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from dspctl.runtime.bundle.manifest import MANIFEST, SIGNATURES, FileEntry
+from dspctl.runtime.bundle.manifest import MANIFEST, MOST_FILES, SIGNATURES, FileEntry
 from dspctl.runtime.digest import sha256, sha256_of_file
 from dspctl.runtime.on_demand import errors
+from dspctl.runtime.untrusted import read_bytes, visible
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_MOST_ENTRIES = 10 * MOST_FILES
+"""Files and folders that are looked at; a folder may hold any number that nobody listed."""
 
 
 class BundleFiles(Mapping[str, bytes]):
@@ -82,8 +87,9 @@ def verified_files(
     present = _names_under(str(path))
     unlisted = sorted(present - entries.keys() - {MANIFEST, SIGNATURES})
     if unlisted:
+        names = visible(", ".join(unlisted[:5]))
         raise errors.BundleTampered(
-            f"{', '.join(unlisted)} not listed in {MANIFEST}: remove what does not "
+            f"{names} not listed in {MANIFEST}: remove what does not "
             "belong to the bundle, or copy it again"
         )
     held = {}
@@ -103,19 +109,26 @@ def _names_under(folder: str) -> set[str]:
     """The files in *folder* and the folders in it, named as the manifest names them."""
     names = set()
     prefixes = [""]  # folders that are still to be read
+    seen = 0
     while prefixes:
         prefix = prefixes.pop()
         with os.scandir(f"{folder}/{prefix}") as entries:
             for entry in entries:
                 name = prefix + entry.name
+                seen += 1
+                if seen > _MOST_ENTRIES:
+                    raise errors.BundleTampered(
+                        f"it holds more than {_MOST_ENTRIES} files and folders, and at most "
+                        f"{MOST_FILES} can be listed in {MANIFEST}: copy the bundle again"
+                    )
                 if entry.is_dir(follow_symlinks=False):
                     prefixes.append(f"{name}/")
                 elif entry.is_file(follow_symlinks=False):
                     names.add(name)
                 else:
                     raise errors.BundleTampered(
-                        f"{name} is a link or a special file: export again, and copy with links "
-                        "followed"
+                        f"{visible(name)} is a link or a special file: export again, and copy "
+                        "with links followed"
                     )
     return names
 
@@ -130,9 +143,11 @@ def _refuse_links(path: Path, name: str) -> None:
 
 
 def _read(path: Path, name: str, entry: FileEntry) -> bytes:
-    size = (path / name).stat().st_size  # first: a swapped file may be larger than the memory
-    content = (path / name).read_bytes() if size == entry.size_bytes else b""
-    if size != entry.size_bytes or sha256(content) != entry.sha256:
+    try:  # a swapped file may be larger than the memory
+        content = read_bytes(path / name, entry.size_bytes, links=False)
+    except ValueError as error:
+        raise _another_file(name) from error
+    if len(content) != entry.size_bytes or sha256(content) != entry.sha256:
         raise _another_file(name)
     return content
 

@@ -22,6 +22,7 @@ from dspctl.runtime.digest import sha256, sha256_of_parts
 from dspctl.runtime.on_demand import errors
 from dspctl.runtime.records import record
 from dspctl.runtime.strict_json import Fields, value_from_json
+from dspctl.runtime.untrusted import check_name
 
 SCHEMA = 2
 MANIFEST = "manifest.json"
@@ -32,6 +33,10 @@ POLICY = "policy.safetensors"
 
 MOST_FILES = 1000
 LARGEST_FILE_BYTES = 1 << 30
+LARGEST_BUNDLE_BYTES = 1 << 31
+"""All files together: what opening a bundle may hold in memory."""
+
+LARGEST_MANIFEST_BYTES = 1 << 20
 
 _DIGEST = "manifest_sha256"
 # Plain relative names: no leading dot, no "..", no drive, nothing that a shell would expand.
@@ -41,7 +46,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,3}")
 _WORD = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 
 @record(frozen=True)
@@ -203,6 +208,8 @@ def manifest_from_bytes(data: bytes) -> Manifest:
         BundleTampered: the digest does not fit.
         ValueError: anything else that is malformed.
     """
+    if len(data) > LARGEST_MANIFEST_BYTES:
+        raise ValueError(f"{MANIFEST} is too large to be one")
     value = value_from_json(data, MANIFEST)
     fields = Fields(value, MANIFEST)
     schema = fields.integer("schema")
@@ -226,7 +233,7 @@ def manifest_from_bytes(data: bytes) -> Manifest:
         version=_matching(_VERSION, fields.text("version"), "version"),
         created=_created(fields.take("created")),
         targets=tuple(_matching(_WORD, each, "targets") for each in fields.texts("targets")),
-        environment=fields.text("environment"),
+        environment=fields.name("environment"),
         observation=observation_from_json(fields.fields("observation")),
         action=action_from_json(fields.fields("action")),
         builds={
@@ -234,8 +241,8 @@ def manifest_from_bytes(data: bytes) -> Manifest:
             for target, entry in fields.entries("builds").items()
         },
         lineage=fields.entries("lineage"),
-        dspctl=fields.text("dspctl"),
-        tools={name: Fields(tools, "'tools'").text(name) for name in tools},
+        dspctl=fields.name("dspctl"),
+        tools={check_name(name, "'tools'"): Fields(tools, "'tools'").name(name) for name in tools},
         files={
             name: _entry_from_json(name, entry) for name, entry in fields.entries("files").items()
         },
@@ -247,6 +254,8 @@ def manifest_from_bytes(data: bytes) -> Manifest:
         raise ValueError(f"{MANIFEST} lists no {POLICY}")
     if len(manifest.files) > MOST_FILES:
         raise ValueError(f"{MANIFEST} lists more than {MOST_FILES} files")
+    if sum(entry.size_bytes for entry in manifest.files.values()) > LARGEST_BUNDLE_BYTES:
+        raise ValueError(f"{MANIFEST} lists more than {LARGEST_BUNDLE_BYTES} bytes")
     return manifest
 
 
@@ -266,10 +275,10 @@ def _created(value: Any) -> str | None:
 
 def _build_from_json(fields: Fields) -> Build:
     build = Build(
-        architecture=fields.text("architecture"),
-        requires=fields.texts("requires"),
-        compiler=fields.text("compiler"),
-        flags=fields.texts("flags"),
+        architecture=fields.name("architecture"),
+        requires=fields.names("requires"),
+        compiler=fields.name("compiler"),
+        flags=fields.names("flags"),
     )
     fields.finish()
     return build

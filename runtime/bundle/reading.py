@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dspctl.runtime.bundle.artefacts import PARITY, Artefact, artefacts_from_bytes
 from dspctl.runtime.bundle.files import BundleFiles, verified_files
 from dspctl.runtime.bundle.manifest import (
+    LARGEST_MANIFEST_BYTES,
     MANIFEST,
     POLICY,
     SIGNATURES,
@@ -22,6 +23,7 @@ from dspctl.runtime.on_demand import errors
 from dspctl.runtime.policy.file import policy_from_bytes
 from dspctl.runtime.records import record
 from dspctl.runtime.reference.golden import GOLDEN, Golden, golden_from_bytes
+from dspctl.runtime.untrusted import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +36,6 @@ ONNX = "policy.onnx"
 ONNX_FP16 = "policy.fp16.onnx"
 NATIVE = "native"
 """The folder of native code, one folder in it per target."""
-
-_MANIFEST_LIMIT_BYTES = 1 << 20
 
 
 @record(frozen=True, eq=False)
@@ -138,15 +138,15 @@ def _open(path: Path, hold: Callable[[str], bool], trust: Trust | None) -> Bundl
             f"there is no bundle here (no {MANIFEST}): write one with  "
             f"dspctl export POLICY --target cpu -o {path}"
         )
-    if (path / MANIFEST).stat().st_size > _MANIFEST_LIMIT_BYTES:
-        raise ValueError(f"{MANIFEST} is too large to be one")
-    content = (path / MANIFEST).read_bytes()
+    content = read_bytes(path / MANIFEST, LARGEST_MANIFEST_BYTES, links=False)
     signatures, signed_by = _signatures(path, content, trust)
     manifest = manifest_from_bytes(content)
-    data = verified_files(path, manifest.files, hold)
-    policy = policy_from_bytes(data[POLICY], name=str(path / POLICY))
+    digest = sha256(content)
+    del content
+    files = verified_files(path, manifest.files, hold)
+    policy = policy_from_bytes(files[POLICY], name=str(path / POLICY))
     _check_description(manifest, policy)
-    return Bundle(path, manifest, data, policy, sha256(content), signatures, signed_by)
+    return Bundle(path, manifest, files, policy, digest, signatures, signed_by)
 
 
 def _signatures(

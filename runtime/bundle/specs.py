@@ -14,11 +14,10 @@ import numpy as np
 from dspctl.runtime.policy.guard import NO_BOUND, ON_INVALID
 from dspctl.runtime.records import record
 from dspctl.runtime.strict_json import Fields
+from dspctl.runtime.untrusted import check_name
 
 if TYPE_CHECKING:
     from dspctl.runtime.policy import Policy
-
-_LONGEST_NAME = 200
 
 
 @record(frozen=True)
@@ -147,7 +146,7 @@ def observation_from_json(fields: Fields) -> ObservationSpecification:
     )
     fields.finish()
     if spec.on_invalid not in ON_INVALID:
-        raise ValueError(f"the observation's on_invalid is {spec.on_invalid!r}")
+        raise ValueError(f"the observation's on_invalid is {spec.on_invalid[:80]!r}")
     if spec.rate_hz is not None and spec.rate_hz <= 0:
         raise ValueError(f"the rate of {spec.rate_hz:g} Hz is not positive")
     return spec
@@ -160,7 +159,9 @@ def action_from_json(fields: Fields) -> ActionSpecification:
     safe = fields.take("safe_action")
     if not isinstance(safe, list) or any(type(each) not in (int, float) for each in safe):
         raise ValueError("the safe action is not a list of numbers")
-    spec = ActionSpecification(rule, _features(fields, "components"), tuple(safe))
+    spec = ActionSpecification(
+        check_name(rule, "'rule'"), _features(fields, "components"), tuple(safe)
+    )
     fields.finish()
     return spec
 
@@ -185,9 +186,9 @@ def _feature(fields: Fields) -> Feature:
 
 def _text_or_none(fields: Fields, key: str) -> str | None:
     value = fields.take(key)
-    if value is not None and (not isinstance(value, str) or len(value) > _LONGEST_NAME):
-        raise ValueError(f"'{key}' is neither null nor a text of at most {_LONGEST_NAME} letters")
-    return value
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"'{key}' is neither null nor a text")
+    return None if value is None else check_name(value, f"'{key}'")
 
 
 def _expect(fields: Fields, key: str, wanted: str) -> None:

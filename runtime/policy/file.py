@@ -23,13 +23,14 @@ from dspctl.runtime.policy import (
     Policy,
 )
 from dspctl.runtime.policy.guard import Guard, OnInvalid
-from dspctl.runtime.strict_json import Fields, fields_from_json
+from dspctl.runtime.strict_json import Fields, fields_from_json, shown_names
 from dspctl.runtime.tensors import (
     HeaderProblem,
     NotSafetensors,
     UnusualType,
     tensors_from_bytes,
 )
+from dspctl.runtime.untrusted import check_name, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,7 +54,8 @@ KEY = "dspctl.policy"
 """The metadata's one entry."""
 # Policies are kilobytes. The limit keeps a wrong path (a disk image, a language model) from being
 # read into memory before it is refused.
-_FILE_LIMIT_BYTES = 1 << 30
+_FILE_LIMIT_BYTES = 1 << 28
+_MOST_LAYERS = 256
 
 
 def __getattr__(name: str) -> Any:
@@ -63,8 +65,12 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module 'dspctl.runtime.policy.file' has no attribute {name!r}")
 
 
-def load_policy(path: Path) -> Policy:
+def load_policy(path: Path, *, links: bool = True) -> Policy:
     """Read a policy file and check everything in it.
+
+    Args:
+        path: the file.
+        links: whether it may be reached by a link, as what a person names may.
 
     Raises:
         PolicyNotFound: there is no such file, or it may not be read.
@@ -79,14 +85,14 @@ def load_policy(path: Path) -> Policy:
             raise errors.PolicyNotFound(
                 f"there is no policy file at {path}: write one with  dspctl compact RUN -o {path}"
             )
-        if path.stat().st_size > _FILE_LIMIT_BYTES:
-            raise errors.PolicyFormat(
-                f"{path} is larger than any policy: give the path of a policy file"
-            )
-        data = path.read_bytes()
+        data = read_bytes(path, _FILE_LIMIT_BYTES, links=links)
     except OSError as error:
         raise errors.PolicyNotFound(
             f"{path} cannot be read ({error.strerror or error}): check its permissions"
+        ) from error
+    except ValueError as error:
+        raise errors.PolicyFormat(
+            f"{path} is larger than any policy: give the path of a policy file"
         ) from error
     return policy_from_bytes(data, name=str(path))
 
@@ -125,7 +131,7 @@ def _split(data: bytes) -> tuple[dict[str, NDArray[Any]], Fields]:
             "that dspctl wrote"
         )
     if len(metadata) > 1:
-        raise ValueError(f"the header has unknown metadata {sorted(set(metadata) - {KEY})}")
+        raise ValueError(f"the header has unknown metadata {shown_names(set(metadata) - {KEY})}")
     return tensors, fields_from_json(metadata[KEY], "the metadata")
 
 
@@ -161,7 +167,7 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
     observation = ObservationSpec(
         low=take("observation.low", np.float32),
         high=take("observation.high", np.float32),
-        names=meta.texts("observation_names"),
+        names=meta.names("observation_names"),
     )
     clip = meta.number_or_none("normalizer_clip")
     normalizer = None
@@ -183,22 +189,25 @@ def _assemble(meta: Fields, tensors: dict[str, NDArray[Any]]) -> Policy:
         safe_action=take("guard.safe_action", np.int64 if action.discrete else np.float32),
         on_invalid=cast(OnInvalid, meta.text("on_invalid")),  # Guard refuses any other
     )
+    activations = meta.texts("activations")
+    if len(activations) > _MOST_LAYERS:
+        raise ValueError(f"the metadata names {len(activations)} layers, more than {_MOST_LAYERS}")
+    lineage = meta.entries("lineage")
+    for entry in lineage:
+        check_name(entry, "the metadata: an entry of 'lineage'")
     policy = Policy(
-        environment=meta.text("environment"),
+        environment=meta.name("environment"),
         observation=observation,
-        layers=tuple(
-            take_layer(index, activation)
-            for index, activation in enumerate(meta.texts("activations"))
-        ),
+        layers=tuple(take_layer(index, activation) for index, activation in enumerate(activations)),
         action=action,
         inputs=take("inputs", np.int64),
         normalizer=normalizer,
-        lineage=meta.entries("lineage"),
+        lineage=lineage,
         guard=guard,
     )
     meta.finish()
     if left:
-        raise errors.PolicyShape(f"unexpected tensors {sorted(left)}: export the policy again")
+        raise errors.PolicyShape(f"unexpected tensors {shown_names(left)}: export the policy again")
     return policy
 
 

@@ -66,7 +66,7 @@ class Guard:
     def __post_init__(self) -> None:
         if self.on_invalid not in ON_INVALID:
             raise errors.PolicyFormat(
-                f"on-invalid mode {self.on_invalid!r} is not one of {', '.join(ON_INVALID)}"
+                f"on-invalid mode {self.on_invalid[:80]!r} is not one of {', '.join(ON_INVALID)}"
             )
         if self.low.ndim != 1 or self.low.shape != self.high.shape:
             raise errors.PolicyShape(

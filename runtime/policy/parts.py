@@ -123,7 +123,7 @@ class Layer:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise errors.UnknownActivation(
-                f"activation {self.activation!r} is not one of {', '.join(ACTIVATIONS)}: "
+                f"activation {self.activation[:80]!r} is not one of {', '.join(ACTIVATIONS)}: "
                 "train with one of these, every backend runs them"
             )
         if self.weight.ndim != 2 or 0 in self.weight.shape:
@@ -190,7 +190,7 @@ class ActionRule:
     def __post_init__(self) -> None:
         if self.kind not in ACTION_KINDS:
             raise errors.PolicyFormat(
-                f"action rule {self.kind!r} is not one of {', '.join(ACTION_KINDS)}: "
+                f"action rule {self.kind[:80]!r} is not one of {', '.join(ACTION_KINDS)}: "
                 "this policy needs a newer dspctl"
             )
         if self.low.ndim != 1 or self.low.shape != self.high.shape:

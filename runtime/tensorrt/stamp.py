@@ -7,14 +7,16 @@ was built for, and TensorRT itself notices only some of the differences. So ever
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from dspctl.errors import EngineMismatch
-from dspctl.runtime.strict_json import fields_from_json
+from dspctl.runtime.strict_json import fields_from_json, shown_names
+from dspctl.runtime.untrusted import read_bytes
 
 Flavor = Literal["tensorrt", "rtx"]
 FLAVORS: tuple[str, ...] = get_args(Flavor)
@@ -27,7 +29,9 @@ RTX_FOLDER = "tensorrt-rtx"
 
 SCHEMA = 1
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_VERSION = re.compile(r"\d+(\.\d+)+")
+_VERSION = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){1,7}")
+_MOST_CAPABILITIES = 64
+_LARGEST_PLAN_BYTES, _LARGEST_STAMP_BYTES = 1 << 30, 1 << 16
 _VERSION_PARTS = 3
 """Major, minor and patch: what ``trtexec`` prints of a version, and what a plan is tied to."""
 
@@ -60,9 +64,11 @@ class EngineStamp:
         versions = (self.tensorrt, *self.compute_capabilities, *([self.l4t] if self.l4t else []))
         wrong = [text for text in versions if not _VERSION.fullmatch(text)]
         if wrong or not self.compute_capabilities:
-            raise ValueError(f"{wrong or 'an empty list'} is no version")
+            raise ValueError(f"{shown_names(wrong) if wrong else 'an empty list'} is no version")
+        if len(self.compute_capabilities) > _MOST_CAPABILITIES:
+            raise ValueError("it lists more kinds of GPUs than there are")
         if self.flavor not in FLAVORS or self.precision not in PRECISIONS:
-            raise ValueError(f"{self.flavor!r} and {self.precision!r} are not known")
+            raise ValueError(f"{self.flavor[:80]!r} and {self.precision[:80]!r} are not known")
         if not (_SHA256.fullmatch(self.onnx_sha256) and _SHA256.fullmatch(self.plan_sha256)):
             raise ValueError("a SHA-256 has 64 hexadecimal digits")
 
@@ -97,11 +103,11 @@ def stamp_from_bytes(data: bytes, name: str = STAMP) -> EngineStamp:
         if l4t is not None and not isinstance(l4t, str):
             raise ValueError("'l4t' must be a string or null")
         texts = {
-            key: fields.text(key) for key in ("tensorrt", "platform", "onnx_sha256", "plan_sha256")
+            key: fields.name(key) for key in ("tensorrt", "platform", "onnx_sha256", "plan_sha256")
         }
         stamp = EngineStamp(
-            flavor=fields.text("flavor"),  # type: ignore[arg-type]  # checked on construction
-            precision=fields.text("precision"),  # type: ignore[arg-type]
+            flavor=fields.name("flavor"),  # type: ignore[arg-type]  # checked on construction
+            precision=fields.name("precision"),  # type: ignore[arg-type]
             compute_capabilities=fields.texts("compute_capabilities"),
             l4t=l4t,
             **texts,
@@ -184,9 +190,19 @@ def plan_and_stamp(files: Mapping[str, bytes], name: str) -> tuple[bytes, Engine
 
 def read_engine(folder: Path) -> tuple[bytes, EngineStamp]:
     """The plan and stamp in *folder*. Raises EngineMismatch as `plan_and_stamp`."""
-    files: dict[str, Any] = {
-        name: (folder / name).read_bytes() for name in (PLAN, STAMP) if (folder / name).is_file()
-    }
+    limits = {STAMP: _LARGEST_STAMP_BYTES, PLAN: _LARGEST_PLAN_BYTES}
+    try:
+        files = {
+            name: read_bytes(folder / name, most_bytes, links=False)
+            for name, most_bytes in limits.items()
+            if os.path.lexists(folder / name)
+        }
+    except OSError as error:
+        raise EngineMismatch(
+            f"{error.filename or folder} cannot be read ({error.strerror or error}): {_REBUILD}"
+        ) from error
+    except ValueError as error:
+        raise EngineMismatch(f"{folder} holds no plan ({error}): {_REBUILD}") from error
     return plan_and_stamp(files, str(folder))
 
 

@@ -229,14 +229,14 @@ def test_links_and_special_files_are_refused(bundle: Path, tmp_path: Path) -> No
 
 
 def test_an_unreadable_file_is_named(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read = Path.read_bytes
+    opened = os.open
 
-    def deny(self: Path) -> bytes:
-        if self.name == ONNX:
-            raise PermissionError(13, "Permission denied", str(self))
-        return read(self)
+    def deny(path: Path, *flags: int) -> int:
+        if path.name == ONNX:
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, *flags)
 
-    monkeypatch.setattr(Path, "read_bytes", deny)
+    monkeypatch.setattr(os, "open", deny)
     with pytest.raises(errors.BundleIncomplete, match="Permission denied"):
         open_bundle(bundle)
 

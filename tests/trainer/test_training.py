@@ -113,7 +113,7 @@ def test_stop_and_resume(tmp_path: Path) -> None:
     assert run.info["status"] == "interrupted"
     # A record that the kill left after the checkpoint is made again, not kept twice.
     with (tmp_path / "run" / "metrics.jsonl").open("a") as handle:
-        handle.write(json.dumps({"iteration": 4}) + '\n{"iteration": 5, "torn')
+        handle.write(json.dumps({**run.metrics()[-1], "iteration": 4}) + '\n{"iteration": 5, "torn')
 
     copy = tmp_path / "copy"
     subprocess.run(["cp", "-r", str(tmp_path / "run"), str(copy)], check=True)

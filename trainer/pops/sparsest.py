@@ -53,7 +53,7 @@ class Sparsest(Trials):
     def best(self) -> Policy | None:
         """The sparsest policy that meets the objective; None where none does."""
         for iteration in self.candidates():
-            policy = load_policy(self.folder.candidate(iteration))
+            policy = load_policy(self.folder.candidate(iteration), links=False)
             mean = self.mean_return(policy, _AGAIN)
             if mean >= self._required:
                 self.folder.write_info(selected={"iteration": iteration, "mean": mean})

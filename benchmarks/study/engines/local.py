@@ -14,12 +14,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dspctl.benchmarks._process import command, environment
+from dspctl.benchmarks._process import command, environment, last_line
 from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.benchmarks.study._worker import Job
 from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.folder import StudyFolder
 from dspctl.benchmarks.study.plan import Cell
+from dspctl.runtime.files import open_log
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _LOG = "log.txt"
@@ -48,7 +49,7 @@ class LocalEngine:
         folder = self._folder.cell(cell.key)
         folder.mkdir(parents=True, exist_ok=True)
         teacher = self._folder.run(cell.teacher) if cell.teacher else None
-        with (folder / _LOG).open("w") as log:
+        with open_log(folder / _LOG, "w") as log:
             process = subprocess.Popen(
                 command("dspctl.benchmarks.study._worker"),
                 stdin=subprocess.PIPE,
@@ -148,5 +149,4 @@ def _reason(code: int, log: Path) -> str:
     if code < 0:
         name = signal.Signals(-code).name
         return f"its process was ended by {name}, which the system sends when memory runs out"
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return f"its process failed: {lines[-1] if lines else f'exit {code}'} (see {log})"
+    return f"its process failed: {last_line(log) or f'exit {code}'} (see {log})"

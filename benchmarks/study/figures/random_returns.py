@@ -7,7 +7,6 @@ Environments that the file holds already and that are not named keep their numbe
 """
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -20,7 +19,10 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.record.decode import decode
 from dspctl.errors import DspctlError, EnvironmentProblem, ResultProblem
 from dspctl.runtime.files import write_json
+from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.untrusted import read_bytes
 
+_LARGEST_BYTES = 1 << 20
 SCHEMA = 1
 KIND = "dspctl.random-returns"
 DEFAULT = Path("benchmarks/results/random.json")
@@ -88,7 +90,7 @@ def read_random(path: Path) -> dict[str, RandomReturn]:
         ResultProblem: the file is something else.
     """
     try:
-        values = json.loads(path.read_text())
+        values = value_from_json(read_bytes(path, _LARGEST_BYTES), "it")
         if not isinstance(values, dict) or values.get("kind") != KIND:
             raise ValueError(f"it is no {KIND}")
         if values.get("schema") != SCHEMA:

@@ -181,11 +181,14 @@ def included(text: str) -> list[str]:
 
 
 def test_names_from_a_policy_file_cannot_reach_the_code() -> None:
-    evil = '*/ int x; /* "\n#include "/etc/passwd" \\ ??/'
+    evil = '*/ int x; /* " #include "/etc/passwd" \\ ??/'
     policy = make_policy(2, sizes=(2, 3))
     spec = replace(policy.observation, names=(evil, "é"))
     policy = replace(
-        policy, environment=evil, observation=spec, lineage={"method": evil, "seed": evil}
+        policy,
+        environment=evil,
+        observation=spec,
+        lineage={"method": f"{evil}\n{evil}", "seed": evil},
     )
     generated = c_from_policy(policy, "net", NATIVE_TARGETS["cortex-m4"])
     text = generated.header + generated.source
@@ -197,8 +200,9 @@ def test_names_from_a_policy_file_cannot_reach_the_code() -> None:
 
 
 def test_a_hostile_header_still_compiles(tmp_path: Path) -> None:
-    evil = '*/ int x; /* "\n#error \\ ??/'
-    policy = replace(make_policy(2, sizes=(2, 3)), environment=evil, lineage={"method": evil})
+    evil = '*/ int x; /* " #error \\ ??/'
+    lineage = {"method": f"{evil}\n{evil}"}
+    policy = replace(make_policy(2, sizes=(2, 3)), environment=evil, lineage=lineage)
     compile_all([policy], NATIVE_TARGETS["cortex-m4"], tmp_path)
 
 

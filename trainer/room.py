@@ -1,16 +1,11 @@
-"""Single files of a run folder, read with errors that name them, and room for a new run."""
+"""Room for a new run."""
 
-import json
 import shutil
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load as tensors_from_bytes
 
 from dspctl.errors import OutputExists, RunIncomplete, WriteFailed
 from dspctl.runtime.files import is_temporary
+from dspctl.trainer.reading import read_json
 
 
 def make_room(path: Path, *, force: bool) -> None:
@@ -50,42 +45,3 @@ def _never_began(path: Path) -> bool:
     except RunIncomplete:
         return False
     return "schema" in info and info.get("status") == "running"
-
-
-def metric_rows(path: Path) -> list[dict[str, Any]]:
-    """The whole lines of a ``metrics.jsonl``, none where there is no file."""
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # a kill tore the last line; everything before it is whole
-    return rows
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object; RunIncomplete where the file is missing or holds none."""
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise RunIncomplete(
-            f"{path} is missing: this is no run, or it was cut off before it began; "
-            "train again with --force"
-        ) from error
-    except ValueError as error:
-        raise RunIncomplete(f"{path} is cut off or damaged: train again with --force") from error
-    if not isinstance(content, dict):
-        raise RunIncomplete(f"{path} is damaged: train again with --force")
-    return content
-
-
-def read_tensors(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of a safetensors file; RunIncomplete where it is none."""
-    try:
-        return tensors_from_bytes(path.read_bytes())
-    except (SafetensorError, ValueError) as error:
-        raise RunIncomplete(
-            f"{path} is cut off or damaged ({error}): train again with --force"
-        ) from error

@@ -130,7 +130,7 @@ def test_a_checkpoint_of_another_network_is_not_used(run: Path, tmp_path: Path) 
     other = train(tiny(steps=1_024, hidden=(16, 16)), tmp_path / "other").run
     for name in (NEWEST, BEFORE):
         shutil.copy(other / NEWEST, run / name)
-    with pytest.raises(CheckpointDamaged, match="another number of parameters"):
+    with pytest.raises(CheckpointDamaged, match=r"actor\.archive' is not float32"):
         train(CONFIG, run, resume=True)
 
 

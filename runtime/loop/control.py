@@ -117,7 +117,6 @@ class ControlLoop:
                     self._step += 1
             except Stopping:
                 ended = "interrupted"
-            watchdog.end()
             end_ns = clock.now_ns()
         if ended == "steps" and (steps is None or self._step < steps):
             ended = "stopped"
@@ -146,8 +145,9 @@ class ControlLoop:
             try:
                 self._hand_over(self._acting.act())
             finally:
-                self._watchdog.end()
-            self._judge(self._clock.now_ns() - due_ns - int(period_ns))
+                end_ns = self._clock.now_ns()
+                self._watchdog.end(end_ns)
+            self._judge(end_ns - due_ns - int(period_ns))
         except Stopping:
             raise
         except BaseException as error:

@@ -82,7 +82,7 @@ class EventLog:
     def put(self, event: Event) -> None:
         """Take an event; never waits, and may be called by any thread.
 
-        A kind of event comes from one thread: the watchdog's are its own.
+        A kind of event comes from one thread at a time.
         """
         if len(self._queue) >= self._room:
             self._dropped[event.kind] = self._dropped.get(event.kind, 0) + 1

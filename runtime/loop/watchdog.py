@@ -5,13 +5,17 @@ at: a backend, a sensor or an actuator that hangs stops the loop, but neither th
 ``on_stall``. The loop's thread has to let others run meanwhile, as everything does that waits in
 the operating system; C code that keeps Python's lock and never returns stops every thread of the
 process, and only a watchdog outside of it helps then.
+
+On a machine that is too busy to run that thread in time, the loop itself finds at the end of a step
+that it was too long: every stall is counted, by whoever comes first.
 """
 
+import threading
 from collections.abc import Callable
 from contextlib import suppress
 from typing import NamedTuple
 
-from dspctl.runtime.loop.records import SAFE, STALL, Event
+from dspctl.runtime.loop.records import STALL, Event
 
 OnStall = Callable[[int, float], None]
 """Called with the step and the seconds since it began, in the watchdog's thread."""
@@ -40,7 +44,8 @@ class Watchdog:
     ) -> None:
         self._limit_ns, self._record, self._on_stall = limit_ns, record, on_stall
         self._running: _Running | None = None
-        self._told = -1
+        self._told = -1  # steps up to this one are counted, under the lock
+        self._lock = threading.Lock()
         self._origin_ns = 0
         self.stalls = 0
         self.hook_failures = 0
@@ -58,31 +63,37 @@ class Watchdog:
         """A step begins."""
         self._running = _Running(step, now_ns)
 
-    def end(self) -> None:
+    def end(self, now_ns: int) -> None:
         """The step has ended; a loop that sleeps until the next one does not stall."""
-        self._running = None
+        running, self._running = self._running, None
+        if running is not None and now_ns - running.since_ns > self._limit_ns:
+            took_ms = (now_ns - running.since_ns) / 1e6
+            self._tell(running, now_ns, f"the step took {took_ms:.1f} ms", "it had ended by then")
 
     def look(self, now_ns: int) -> None:
         """Called again and again by somebody else than the loop."""
         running = self._running
-        if running is None or running.step == self._told:
+        if running is None or running.step <= self._told:
             return
         took_ns = now_ns - running.since_ns
         if took_ns <= self._limit_ns:
             return
-        self._told = running.step
-        self.stalls += 1
-        event = Event(
-            running.step,
-            now_ns - self._origin_ns,
-            STALL,
-            f"the step goes on for {took_ns / 1e6:.1f} ms",
-            f"on_stall was called: {SAFE}" if self._on_stall else "told: there is no on_stall",
-        )
-        with suppress(Exception):
-            self._record(event)
-        if self._on_stall is not None:
+        done = "on_stall was called" if self._on_stall else "told: there is no on_stall"
+        detail = f"the step goes on for {took_ns / 1e6:.1f} ms"
+        if self._tell(running, now_ns, detail, done) and self._on_stall is not None:
             try:
                 self._on_stall(running.step, took_ns / 1e9)
             except BaseException:
                 self.hook_failures += 1
+
+    def _tell(self, running: _Running, now_ns: int, detail: str, done: str) -> bool:
+        """Count a stall and record it, unless that is done already."""
+        with self._lock:  # of two threads, and only where a step was too long
+            if running.step <= self._told:
+                return False
+            self._told = running.step
+            self.stalls += 1
+            with suppress(Exception):
+                time_ns = now_ns - self._origin_ns
+                self._record(Event(running.step, time_ns, STALL, detail, done))
+            return True

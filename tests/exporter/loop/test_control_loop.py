@@ -127,7 +127,8 @@ def test_every_fault_is_counted_logged_and_answered(
         assert found.counted[name] == found.put[name]
     for name in ("late", "stall"):  # the machine may be late and stall, too
         assert found.counted[name] >= found.put[name]
-    assert found.last["hook"] == found.counted["stall"]
+    # A busy machine may run the watchdog's thread too late: then the loop has counted the stall.
+    assert 0 < found.last["hook"] <= found.counted["stall"]
     # The log accounts for every one of them, under the names of the loop in Python.
     told = Counter[str]()
     for line in events(log):

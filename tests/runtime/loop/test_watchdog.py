@@ -36,6 +36,24 @@ def test_a_step_within_the_time_is_no_stall() -> None:
     assert rig.stalls == []
 
 
+def test_a_stall_that_nobody_looked_at_in_time_is_counted_at_its_end() -> None:
+    """A machine too busy to run the watchdog: the time passes, and it does not look."""
+    rig = Rig(watchdog_ms=40.0)
+
+    def apply(action: Any) -> None:
+        if len(rig.applied) in (3, 7):
+            rig.clock.time_ns += 41 * 1_000_000
+
+    rig._applying = apply
+    assert rig.run(10).faults["stall"] == 2
+    told = [event for event in rig.events if event.kind == "stall"]
+    assert [(event.step, event.done) for event in told] == [
+        (3, "it had ended by then"),
+        (7, "it had ended by then"),
+    ]
+    assert rig.stalls == []
+
+
 def test_sleeping_between_steps_is_no_stall() -> None:
     """A period of a second, a watchdog of 40 ms."""
     rig = Rig(hz=1.0, watchdog_ms=40.0)

@@ -49,6 +49,7 @@ def test_what_differs_is_said(call: Call, run: Path, tmp_path: Path) -> None:
     record = trainer.load_run(run).info["provenance"]
     record["versions"]["numpy"] = "1.0"
     record["blas"] = [{"library": "mkl", "version": "9", "kernel": "Haswell", "threads": 4}]
+    record["blas"][0]["threading"] = None
     gone = {"steps": 2048, "environments": "anew", "settings": {"entropy": [0.0, 0.1]}}
     change(run, provenance=record, resumptions=[gone])
     done = call("train", "--like", run, "-o", tmp_path / "new", *FEW)

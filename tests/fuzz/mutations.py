@@ -7,6 +7,7 @@ rarely come further than the first four.
 
 import io
 import json
+import lzma
 import random
 import re
 import struct
@@ -353,6 +354,7 @@ def mutated(data: bytes, kind: str, rng: random.Random) -> bytes:
         except (
             zipfile.BadZipFile,
             zlib.error,
+            lzma.LZMAError,
             OverflowError,
             struct.error,
             RuntimeError,

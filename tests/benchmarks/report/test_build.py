@@ -17,7 +17,7 @@ from dspctl.benchmarks.report.commands import bench_command, train_command
 from dspctl.benchmarks.report.sources import open_sources
 from dspctl.benchmarks.request import Request
 from dspctl.cli.app import app
-from dspctl.errors import MissingExtra, ReportProblem, ResultProblem
+from dspctl.errors import MissingExtra, ReportProblem, ResultProblem, RunIncomplete
 from tests.benchmarks.report import results
 
 MIXTURES = [
@@ -127,14 +127,15 @@ def test_nothing_and_what_is_no_source_are_refused(tmp_path: Path) -> None:
         write_report([tmp_path / "x.json"], tmp_path / "r.html")
 
 
-def test_metrics_that_make_no_sense_are_left_out(known: dict[str, Path], tmp_path: Path) -> None:
+def test_metrics_that_make_no_sense_are_refused(known: dict[str, Path], tmp_path: Path) -> None:
     run = shutil.copytree(known["dsp run"], tmp_path / "run")
-    with (run / "metrics.jsonl").open("a") as file:
-        rows: list[Any] = [[], {"steps": "9"}, {"steps": 9, "units": ["<b>", None]}, {"steps": 9}]
-        file.writelines(json.dumps(row) + "\n" for row in rows)
-    (chapter,) = open_sources([run])
-    (whole,) = open_sources([known["dsp run"]])
-    assert chapter.runs[0].rows == whole.runs[0].rows
+    whole = (run / "metrics.jsonl").read_text()
+    last = whole.count("\n") + 1
+    rows: list[Any] = [[], {"steps": "9"}, {"steps": 9, "units": ["<b>", None]}, {"steps": 9}]
+    for row in rows:
+        (run / "metrics.jsonl").write_text(whole + json.dumps(row) + "\n")
+        with pytest.raises(RunIncomplete, match=f"damaged in line {last} .*--force"):
+            open_sources([run])
 
 
 def parsed(command: str) -> dict[str, object]:

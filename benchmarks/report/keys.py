@@ -88,10 +88,14 @@ def _ratio_key(
     if figure is None:
         return None
     name = names[0] if figure.value >= 1 else names[1]
+    return _key(figure, name + rest, texts, "simultaneous 95% interval")
+
+
+def _key(figure: Figure, name: str, texts: Sequence[str | None], interval: str) -> Key:
     detail = " → ".join(text or words.DASH for text in texts)
     if figure.interval:
-        detail += f"; simultaneous 95% interval {figure.interval}"
-    return Key(figure, name + rest, detail)
+        detail += f"; {interval} {figure.interval}"
+    return Key(figure, name, detail)
 
 
 def _return_key(result: BenchResult, labels: tuple[str, str]) -> Key | None:
@@ -107,7 +111,7 @@ def _return_key(result: BenchResult, labels: tuple[str, str]) -> Key | None:
             words.change_of(one.difference.estimate),
             words.range_of(low, high),
         )
-        return _ratio_key(figure, ("return", "return"), ", on the same episodes", texts)
+        return _key(figure, "return, on the same episodes", texts, "95% interval")
     return None
 
 

@@ -3,7 +3,7 @@
 Gymnasium's classic control tasks are a few numbers and a generator each, and nothing else decides
 what they do next. Only what is known to be complete is offered: the listed classes, in the wrappers
 that gymnasium puts around them. EnvPool's and MuJoCo's simulators hold state that nobody can
-read in full, so they start anew (``docs/decisions/0020``).
+read in full, so they start anew (``docs/decisions/0018``).
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """When training no longer works: the figures that say so, and what to change.
 
 The bounds are far outside what runs that learn have shown: over more than 20,000 updates, the KL of
-one was 0.06 at most, and the entropy of discrete policies 0.14 at least (``docs/decisions/0020``).
+one was 0.06 at most, and the entropy of discrete policies 0.14 at least (``docs/decisions/0018``).
 Nothing here changes a run that goes well.
 """
 

@@ -1,6 +1,6 @@
 """Environments that gymnasium once had: the versions that older papers report.
 
-Gymnasium 1.x no longer makes ``LunarLander-v2`` or the MuJoCo tasks up to ``v3``; EnvPool does.
+Gymnasium 1.x no longer makes ``LunarLander-v2`` or the MuJoCo tasks at ``v3``; EnvPool does.
 Here one of its environments is a `gymnasium.Env`, so that everything else treats it as any other.
 What differs between versions (v5 pays for being healthy only while that holds, and Walker2d's feet
 slide less) makes their returns different scales: compare a version with itself.
@@ -19,10 +19,9 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 OLDER = re.compile(
-    r"LunarLander(Continuous)?-v2|(Ant|HalfCheetah|Hopper|Humanoid|HumanoidStandup|"
-    r"InvertedDoublePendulum|InvertedPendulum|Pusher|Reacher|Swimmer|Walker2d)-v[23]"
+    r"LunarLander(Continuous)?-v2|(Ant|HalfCheetah|Hopper|Humanoid|Swimmer|Walker2d)-v3"
 )
-"""Names of versions that gymnasium registers no more, or only to say so."""
+"""Names of versions that EnvPool has and gymnasium registers no more, or only to say so."""
 
 _PLACEHOLDER = 1e30
 """EnvPool declares the largest and the smallest float where it knows no bound."""

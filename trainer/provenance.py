@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from functools import cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_info
 
 import dspctl
 from dspctl.runtime.machine import this_machine
+from dspctl.runtime.versions import installed_versions
 
 LIBRARIES = ("numpy", "torch", "gymnasium", "envpool", "mujoco", "safetensors")
 """Distributions that a run's numbers may depend on; those that are not installed are left out."""
@@ -46,7 +46,7 @@ def describe_here() -> dict[str, Any]:
         "versions": {
             "dspctl": dspctl.__version__,
             "python": platform.python_version(),
-            **_versions(),
+            **installed_versions(LIBRARIES),
         },
         "system": f"{platform.system()} {platform.release()}",
         "processor": str(this_machine()),
@@ -124,16 +124,6 @@ def _command() -> str:
     if name == "__main__.py" and Path(sys.argv[0]).parent.name == "dspctl":
         name = "dspctl"
     return shlex.join([name, *sys.argv[1:]])
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @cache  # the code that runs is the code that was there when it was first asked

@@ -53,7 +53,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 _SAME_AS = {
     "LunarLander-v2": "LunarLander-v3",
     "LunarLanderContinuous-v2": "LunarLanderContinuous-v3",
-    **{f"{name}-v{n}": f"{name}-v5" for name in ("Hopper", "Walker2d") for n in (2, 3, 4)},
+    **{f"{name}-v{n}": f"{name}-v5" for name in ("Hopper", "Walker2d") for n in (3, 4)},
 }
 
 # A student knows the task from its teacher, and needs less exploration.

@@ -6,11 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from dspctl.runtime.untrusted import visible
+from dspctl.runtime.versions import installed_versions
 
 LIBRARIES = (
     "dspctl",
@@ -99,7 +99,7 @@ def describe_machine(root: Path = Path("/")) -> Machine:
         governor=_text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         load_average=_load_average(),
         python=f"{platform.python_implementation()} {platform.python_version()}",
-        libraries=_versions(),
+        libraries=installed_versions(LIBRARIES),
         threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
     )
 
@@ -116,16 +116,6 @@ def _load_average() -> tuple[float, float, float] | None:
         return os.getloadavg()
     except (AttributeError, OSError):
         return None
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _text(path: Path) -> str | None:

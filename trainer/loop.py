@@ -30,7 +30,7 @@ from dspctl.trainer.pops.sparsest import Sparsest
 from dspctl.trainer.progress import Progress
 from dspctl.trainer.pruning import method_named
 from dspctl.trainer.rollout import Collector, Rollout, Seconds
-from dspctl.trainer.selection import Selection, Trials
+from dspctl.trainer.selection import OnTrial, Selection, Trials
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.update import (
     ActorBatch,
@@ -62,8 +62,9 @@ class Loop:
         metrics: MetricsWriter,
         background: Background[float],
         teacher: Teacher | None,
+        on_trial: OnTrial | None = None,
     ) -> None:
-        self.teacher = teacher
+        self.teacher, self.on_trial = teacher, on_trial
         if teacher is not None:
             self.memory = Memory(config.memory, task.observation.size, task.outputs)
         self.config, self.task, self.state, self.folder = config, task, state, folder
@@ -76,7 +77,7 @@ class Loop:
         self.value_loss: float | None = None
         kept = -(-RECORDED_OBSERVATIONS // (config.environments * config.rollout_steps))
         self.recorded: deque[NDArray[np.float32]] = deque(maxlen=kept)
-        self.selection = _selection(folder, config, task, state)
+        self.selection = _selection(folder, config, task, state, early=on_trial is not None)
         self.best: Policy | None = None
         self.vector = vector
         self.go_on = state.carry is not None and take_over(self, state.carry)
@@ -100,11 +101,10 @@ class Loop:
         saved_at = perf_counter()
         while state.iteration < config.iterations:
             progress = self.iterate()
-            if self.selection.due(state.iteration):
-                self.consider()
+            enough = self.selection.due(state.iteration) and self.consider()
             if on_progress is not None:
                 on_progress(progress)
-            if should_stop is not None and should_stop():
+            if enough or (should_stop is not None and should_stop()):
                 break
             due = perf_counter() - saved_at > config.checkpoint_seconds
             if due and not self.watch.suspicious:
@@ -206,12 +206,14 @@ class Loop:
             state.actor, state.head, batch, config, learning_rate, self.gradients, weight
         )._asdict()
 
-    def consider(self) -> None:
-        """Try the policy as it is now."""
+    def consider(self) -> bool:
+        """Try the policy as it is now; returns whether it is good enough to end with."""
         started = perf_counter()
         policy = self.state.policy(self.config, self.task, self.normalizer)
-        self.selection.consider(self.state.iteration, policy)
+        trial = self.selection.consider(self.state.iteration, policy)
+        enough = self.on_trial is not None and self.on_trial(trial, policy)
         self.state.seconds += perf_counter() - started
+        return enough
 
     def _clock(self, started: float, seconds: Seconds) -> dict[str, float]:
         """Account for the iteration that began at *started*; returns its figures."""
@@ -255,10 +257,16 @@ class Loop:
         )
 
 
-def _selection(folder: RunFolder, config: TrainConfig, task: Task, state: TrainState) -> Trials:
+def _selection(
+    folder: RunFolder, config: TrainConfig, task: Task, state: TrainState, *, early: bool
+) -> Trials:
+    """The run's trials; *early* ones begin as soon as one can be good enough to end with."""
     if method_named(config.method).delivers == "sparsest":
         return Sparsest(folder, config, task, iteration=state.iteration)
     first = state.actor.pruner.settled
+    if early and not state.actor.pruner.active:
+        # A small network can be good as soon as it has learnt to imitate.
+        first = min(first, round(config.imitation_end * config.iterations))
     return Selection(folder, config, task, first=first, iteration=state.iteration)
 
 

@@ -8,7 +8,7 @@ winner is what the run delivers. The episodes of trials are neither those of tra
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +37,10 @@ class Trial:
 
     iteration: int
     mean: float
+
+
+OnTrial = Callable[[Trial, Policy], bool]
+"""Called with every trial and the policy that was tried; True ends the run with that policy."""
 
 
 class Trials(ABC):
@@ -85,12 +89,14 @@ class Trials(ABC):
         """Whether the policy is to be tried after *iteration* iterations."""
         return iteration in self._due
 
-    def consider(self, iteration: int, policy: Policy) -> None:
+    def consider(self, iteration: int, policy: Policy) -> Trial:
         """Try a policy, and keep it if it may be delivered."""
-        self.trials.append(Trial(iteration, self.mean_return(policy, self.episodes)))
+        trial = Trial(iteration, self.mean_return(policy, self.episodes))
+        self.trials.append(trial)
         if iteration in self.candidates():
             self.folder.write_candidate(iteration, policy)
         self.folder.write_info(trials=[vars(one) for one in self.trials])
+        return trial
 
     def forget(self, iteration: int) -> None:
         """Remove the policies that cannot be delivered any more, whichever checkpoint is used.

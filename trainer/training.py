@@ -25,6 +25,7 @@ from dspctl.trainer.provenance import describe_here
 from dspctl.trainer.pruning import METHODS, method_named
 from dspctl.trainer.recipes import recipe
 from dspctl.trainer.resuming import adjusted, deliver_last_good, note
+from dspctl.trainer.selection import OnTrial
 from dspctl.trainer.state import TrainState
 from dspctl.trainer.vector import make_vector
 
@@ -76,6 +77,7 @@ def train(
     force: bool = False,
     on_progress: OnProgress | None = None,
     should_stop: ShouldStop | None = None,
+    on_trial: OnTrial | None = None,
 ) -> TrainResult:
     """Train a policy and write everything about it into the folder *run*.
 
@@ -88,6 +90,9 @@ def train(
         force: replace a run that is there.
         on_progress: called after every iteration.
         should_stop: asked after every iteration; True writes a checkpoint and returns.
+        on_trial: called with every trial of the policy (`dspctl.trainer.selection`), which begin
+            with the end of imitation then; True writes a checkpoint and that policy, and returns.
+            Not called by pops, which has rounds of them.
 
     Raises:
         OutputExists: the folder holds something; see `RunFolder.create`.
@@ -154,7 +159,7 @@ def train(
             MetricsWriter(run, resumed_at=state.steps if resume else None) as metrics,
             Background[float](config.threads) as background,
         ):
-            loop = Loop(config, task, state, vector, folder, metrics, background, teacher)
+            loop = Loop(config, task, state, vector, folder, metrics, background, teacher, on_trial)
             if resume:
                 note(folder, state.steps, here, replaced, anew=not loop.go_on)
             finished = loop.run(on_progress, should_stop)

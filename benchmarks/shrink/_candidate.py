@@ -9,15 +9,21 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from dspctl.benchmarks._process import end_with_parent
 from dspctl.benchmarks.record.decode import decode_record
+from dspctl.benchmarks.shrink.check import share_kept
 from dspctl.benchmarks.shrink.inputs import without_inputs
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.benchmarks.shrink.record import Network, Point
 from dspctl.runtime import Policy
 from dspctl.runtime.files import write_json
+
+if TYPE_CHECKING:
+    from dspctl.trainer import TrainConfig
 
 JOB, POINT, POLICY, RUN = "job.json", "point.json", "policy.safetensors", "run"
 START = "start.safetensors"
@@ -35,7 +41,9 @@ class Job:
             leaves out inputs; else empty.
         hidden: the teacher's hidden layers, of which sparsity is a share.
         steps: environment steps; 0 takes the recipe's.
-        episodes: of the trial.
+        keep: share of the teacher's return to keep: training ends with the first trial that shows
+            it; 0 trains to the end.
+        returns: of the teacher, one per trial episode.
     """
 
     environment: str
@@ -44,16 +52,49 @@ class Job:
     start: str
     hidden: tuple[int, ...]
     steps: int
-    episodes: int
+    keep: float
+    returns: tuple[float, ...]
+
+
+_TRIALS = 12
+"""More than a run that nobody waits for has: training ends with the first that is good enough."""
 
 
 def run(folder: Path, job: Job) -> Point:
     """Train, compact, try; raises as `train` and `compact`."""
     from dspctl.compactor import compact
-    from dspctl.runtime import load_policy, save_policy
-    from dspctl.trainer import load_run, recipe, train
+    from dspctl.runtime import save_policy
+    from dspctl.trainer import load_run, train
     from dspctl.trainer.environments import describe
-    from dspctl.trainer.selection import play_once
+    from dspctl.trainer.selection import Trial, play_once
+
+    config, task, path = config_of(folder, job), describe(job.environment), folder / RUN
+
+    def returns_of(policy: Policy) -> list[float]:
+        return play_once(policy, task, config, len(job.returns)).tolist()
+
+    def on_trial(trial: Trial, policy: Policy) -> bool:
+        """Whether it passes; a trial's few episodes say if the test's many are worth playing."""
+        share = share_kept([trial.mean], [float(np.mean(job.returns))]).share
+        return share >= job.keep and share_kept(returns_of(policy), job.returns).low >= job.keep
+
+    result = train(
+        config,
+        path,
+        resume=(path / "run.json").is_file(),
+        on_trial=on_trial if job.keep else None,
+    )
+    trained = load_run(path)
+    policy = compact(trained.policy(), observations=trained.observations()).policy
+    save_policy(policy, folder / POLICY, force=True)
+    network = network_of(policy, returns_of(policy))
+    return Point(job.candidate, network, result.seconds, result.finished)
+
+
+def config_of(folder: Path, job: Job) -> "TrainConfig":
+    """The settings of a candidate's run; writes the policy that a narrowed one starts from."""
+    from dspctl.runtime import load_policy, save_policy
+    from dspctl.trainer import recipe
 
     candidate = job.candidate
     begun: dict[str, Any] = {}
@@ -67,7 +108,7 @@ def run(folder: Path, job: Job) -> Point:
             "start": job.start,
             "sparsity": 1 - candidate.size / sum(job.hidden),
         }
-    config = recipe(
+    return recipe(
         job.environment,
         **{"method": "kd", **begun},
         teacher=job.teacher,
@@ -77,14 +118,8 @@ def run(folder: Path, job: Job) -> Point:
         seed=candidate.seed,
         steps=job.steps or None,
         threads=1,
+        trials=_TRIALS,
     )
-    path = folder / RUN
-    result = train(config, path, resume=(path / "run.json").is_file())
-    trained = load_run(path)
-    policy = compact(trained.policy(), observations=trained.observations()).policy
-    returns = play_once(policy, describe(job.environment), config, job.episodes)
-    save_policy(policy, folder / POLICY, force=True)
-    return Point(candidate, network_of(policy, returns.tolist()), result.seconds)
 
 
 def network_of(policy: Policy, returns: list[float]) -> Network:

@@ -38,6 +38,8 @@ class Pool:
         """Train a candidate, or go on with it."""
         folder = self._folder / job.candidate.name
         folder.mkdir(parents=True, exist_ok=True)
+        # One that is trained further, for another goal, has left a point before.
+        (folder / POINT).unlink(missing_ok=True)
         write_json(folder / JOB, asdict(job))
         with open_log(folder / "log.txt", "a") as log:
             process = subprocess.Popen(

@@ -57,6 +57,8 @@ class Point:
         candidate: what was asked for.
         network: what came out.
         seconds: its training.
+        complete: False where training ended with the first trial that passed the search's test, and
+            can go on.
         latency_ns: median call of its C code, where that was measured.
         flash_bytes: of its C code, where that was compiled.
     """
@@ -64,6 +66,7 @@ class Point:
     candidate: Candidate
     network: Network
     seconds: float
+    complete: bool = True
     latency_ns: float | None = None
     flash_bytes: int | None = None
 
@@ -223,14 +226,16 @@ def save_shrink(result: ShrinkResult, folder: Path) -> None:
 
 
 def _with_all_fields(values: dict[str, Any]) -> dict[str, Any]:
-    """What only narrowed candidates have in the file, for all of them."""
+    """What only some points have in the file, for all of them."""
     points = values.get("points")
     for point in points if isinstance(points, list) else []:
         if isinstance(point, dict) and isinstance(point.get("candidate"), dict):
+            point.setdefault("complete", True)
             point["candidate"].setdefault("without", [])
     return values
 
 
 def with_point(result: ShrinkResult, point: Point) -> ShrinkResult:
-    """The search with one more network."""
-    return replace(result, points=(*result.points, point))
+    """The search with one more network, or with what became of one that was trained further."""
+    others = (one for one in result.points if one.candidate.name != point.candidate.name)
+    return replace(result, points=(*others, point))

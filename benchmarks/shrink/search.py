@@ -179,8 +179,12 @@ class _Search:
             self._low[name] = self.result.kept(point).low
         return self._low[name] >= self.result.goal.keep
 
+    def ended(self, point: Point) -> bool:
+        """Whether more training cannot change what a point says of its size."""
+        return point.complete or self.passed(point)
+
     def tried(self) -> list[Tried]:
-        """Every point in the ladder's terms, but for those that leave out inputs."""
+        """Every point that has ended in the ladder's terms, but those that leave out inputs."""
         return [
             Tried(
                 size=point.network.size,
@@ -189,7 +193,7 @@ class _Search:
                 passed=self.passed(point),
             )
             for point in self.result.points
-            if point.candidate.start != "narrowed"
+            if point.candidate.start != "narrowed" and self.ended(point)
         ]
 
     def candidates(self, size: int) -> list[Candidate]:
@@ -214,6 +218,7 @@ class _Search:
             for point in self.result.points
             if point.candidate.start == "narrowed"
             and point.candidate.size >= best.network.size
+            and self.ended(point)
             and not self.passed(point)
         ]
         unread = set(range(self.task.observation.size)) - set(ranked)
@@ -281,21 +286,20 @@ class _Search:
     def _size(self) -> int | None:
         """The size to work at; None when there is nothing left to try."""
         if self.limit is None:
-            return next_size(
-                self.tried(),
-                self.failed(),
-                self.options.first or FIRST_SIZE,
-                self.result.teacher.size,
-            )
+            first = self.options.first or FIRST_SIZE
+            largest = max(first, self.result.teacher.size)
+            return next_size(self.tried(), self.failed(), first, largest)
         return self.limit if self._untried(self.candidates(self.limit)) else None
 
     def _keep(self, point: Point, seconds: float) -> None:
+        self._low.pop(point.candidate.name, None)
+        self._ranked.pop(point.candidate.name, None)
         self.result = replace(with_point(self.result, point), seconds=seconds)
         save_shrink(self.result, self.folder)
 
     def _untried(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that have not ended."""
-        tried = {one.candidate.name for one in self.result.points}
+        tried = {one.candidate.name for one in self.result.points if self.ended(one)}
         return [one for one in candidates if one.name not in tried]
 
     def _moot(self, pool: Pool, attempts: list[Candidate], *, narrowing: bool) -> set[str]:
@@ -323,7 +327,9 @@ class _Search:
             start=start,
             hidden=self.result.teacher.units,
             steps=self.options.steps,
-            episodes=EPISODES,
+            # Where a cost is the goal, every network is to earn as much as it can.
+            keep=0.0 if self.limit is not None else self.result.goal.keep,
+            returns=self.result.teacher.returns,
         )
 
     def _policy_file(self, name: str) -> Path:

@@ -105,7 +105,7 @@ def layer_views(
     """
     lanes = target.lanes
     layouts = [
-        affine_layout(layer.fan_in, layer.width, lanes, target.registers, strict)
+        affine_layout(layer.fan_in, layer.width, lanes, target.registers, strict, layer.activation)
         if lanes > 1
         else Affine(layer.fan_in, layer.width, (), ())
         for layer in policy.layers

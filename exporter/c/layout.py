@@ -31,6 +31,10 @@ _REDUCTION = 6
 """Cost of adding up the lanes of a register, in multiply-adds."""
 
 
+_ACTIVATION = {"tanh": 10, "relu": 1, "identity": 0}
+"""Cost of an activation, in multiply-adds: of one number in rows, of a whole vector in columns."""
+
+
 @dataclass(frozen=True)
 class Stripe:
     """Neighbouring vectors of one width.
@@ -108,15 +112,20 @@ class Affine:
     rows: tuple[Stripe, ...]
 
 
-def affine_layout(inputs: int, outputs: int, lanes: int, registers: int, strict: bool) -> Affine:
+def affine_layout(
+    inputs: int, outputs: int, lanes: int, registers: int, strict: bool, activation: str
+) -> Affine:
     """The cheapest layout of a layer on *lanes* lanes and *registers* vector registers."""
     by_rows = stripes_of(inputs, lanes)
     by_columns = stripes_of(outputs, lanes)
     if not strict:
         row_vectors = sum(stripe.vectors for stripe in by_rows)
         column_vectors = sum(stripe.vectors for stripe in by_columns)
-        rows_cost = outputs * (row_vectors + _REDUCTION)
-        if rows_cost < inputs * (column_vectors + 1):  # one more load for the broadcast
+        each = _ACTIVATION[activation]
+        rows_cost = outputs * (row_vectors + _REDUCTION + each)
+        # One more load for the broadcast.
+        columns_cost = inputs * (column_vectors + 1) + column_vectors * each
+        if rows_cost < columns_cost:
             return Affine(inputs, outputs, (), by_rows)
     budget = registers - 4  # the broadcast input, a product, two spare for the compiler
     blocks = []

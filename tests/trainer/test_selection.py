@@ -10,7 +10,7 @@ import pytest
 from dspctl.runtime import Policy
 from dspctl.trainer import evaluate, load_run, selection, train
 from dspctl.trainer.environments import describe
-from dspctl.trainer.selection import TRIAL_SEED, play_once
+from dspctl.trainer.selection import TRIAL_SEED, Trial, play_once
 from tests.trainer.tiny import tiny
 
 
@@ -107,3 +107,32 @@ def test_without_trials_the_last_policy_is_delivered(tmp_path: Path) -> None:
     run = load_run(tmp_path / "run")
     assert "trials" not in run.info
     assert not (run.path / "candidates").exists()
+
+
+def test_a_run_ends_with_the_trial_that_is_good_enough(tmp_path: Path) -> None:
+    seen: list[tuple[int, Policy]] = []
+
+    def enough(trial: Trial, policy: Policy) -> bool:
+        seen.append((trial.iteration, policy))
+        return len(seen) == 2
+
+    result = train(tiny(method="ppo", trials=4), tmp_path / "run", on_trial=enough)
+    run = load_run(tmp_path / "run")
+    assert not result.finished
+    assert run.info["status"] == "interrupted"
+    assert [trial["iteration"] for trial in run.info["trials"]] == [at for at, _ in seen]
+    np.testing.assert_array_equal(run.policy().layers[0].weight, seen[1][1].layers[0].weight)
+    # What ended early goes on where it ended.
+    again = train(run.config, tmp_path / "run", resume=True, on_trial=lambda trial, policy: False)
+    assert again.finished
+    assert len(load_run(tmp_path / "run").info["trials"]) == 4
+
+
+def test_trials_begin_with_the_end_of_imitation_where_one_can_end_a_run(tmp_path: Path) -> None:
+    teacher = tiny(method="ppo")
+    train(teacher, tmp_path / "teacher")
+    config = tiny(method="kd", teacher=str(tmp_path / "teacher"), trials=6, imitation_end=0.25)
+    train(config, tmp_path / "a", on_trial=lambda trial, policy: False)
+    train(config, tmp_path / "b")
+    first = {name: load_run(tmp_path / name).info["trials"][0]["iteration"] for name in ("a", "b")}
+    assert config.iterations // 4 < first["a"] < config.iterations // 2 < first["b"]

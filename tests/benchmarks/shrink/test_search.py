@@ -16,7 +16,7 @@ from dspctl.benchmarks.shrink.search import with_costs
 from dspctl.errors import NothingKept, OutputExists, ResultProblem, TeacherMismatch
 from dspctl.runtime import load_policy, save_policy
 from dspctl.trainer import evaluate
-from tests.benchmarks.networks import network
+from tests.benchmarks.networks import network as layers_of
 from tests.benchmarks.shrink.teachers import balancing_policy, save_balancing
 
 
@@ -34,6 +34,7 @@ class FakePool:
     started: list[str]
     least = 4
     needed = frozenset({0, 1, 2, 3})
+    early = False
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,14 +54,18 @@ class FakePool:
             candidate = job.candidate
             widths = (candidate.size,) if candidate.start == "pruned" else candidate.hidden
             inputs = np.array([one for one in range(4) if one not in candidate.without])
-            first, *others = network((len(inputs), *widths, 2)).layers
+            first, *others = layers_of((len(inputs), *widths, 2)).layers
             first = replace(first, weight=0 * first.weight + inputs.astype(np.float32) + 1)
             policy = replace(balancing_policy(), layers=(first, *others), inputs=inputs)
-            (self.folder / candidate.name).mkdir(parents=True)
-            save_policy(policy, self.folder / candidate.name / POLICY)
+            (self.folder / candidate.name).mkdir(parents=True, exist_ok=True)
+            save_policy(policy, self.folder / candidate.name / POLICY, force=True)
             able = candidate.size >= self.least and self.needed <= {*inputs.tolist()}
             earned = 500.0 if able else 450.0 + candidate.size
-            points.append(Point(candidate, network_of(policy, [earned] * 100), 1.0))
+            # Training ends with the first trial that is good enough, which may be any between.
+            enough = float(np.ceil(job.keep * np.mean(job.returns)))
+            early = self.early and 0 < enough < earned
+            network = network_of(policy, [enough if early else earned] * 100)
+            points.append(Point(candidate, network, 1.0, complete=not early))
         self.jobs = []
         return points
 
@@ -74,6 +79,7 @@ class FakePool:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePool]:
     FakePool.started = []
+    FakePool.early = False
     FakePool.least, FakePool.needed = 4, frozenset({0, 1, 2, 3})
     monkeypatch.setattr(search, "Pool", FakePool)
     monkeypatch.setattr(search, "_POLL_S", 0.0)
@@ -121,6 +127,47 @@ def test_a_search_goes_on_and_its_networks_count_for_another_share(
     assert point.network.size == 3  # 453 of 500
     # What was trained counts.
     assert all(name < "003" or "without" in name for name in fake.started[done:])
+
+
+def test_what_was_good_enough_is_trained_on_for_a_larger_share(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    fake.early = True
+    lower = shrink(teacher, tmp_path / "s", Goal(0.95), Options(jobs=1))
+    point = lower.point(lower.chosen)
+    assert point is not None
+    assert not point.complete
+    assert point.network.mean == 475
+    assert point.network.size == 4
+    done = len(fake.started)
+    higher = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    point = higher.point(higher.chosen)
+    assert point is not None
+    assert point.network.mean == 485
+    assert point.network.size == 4
+    assert len({one.candidate.name for one in higher.points}) == len(higher.points)
+    # What failed is not trained again; what passed the lower share goes on where it ended.
+    again = fake.started[done:]
+    assert not any(name < "004" for name in again)
+    assert "004-2-2-relu-seed0" in again
+
+
+def test_nothing_ends_early_where_a_cost_is_the_goal(
+    teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.early, fake.least = True, 2
+    costs = {"network": Costs(latency_ns=10.0, flash_bytes=100)}
+    monkeypatch.setattr(search, "measure_costs", lambda policies, target: costs)
+    shrink(teacher, tmp_path / "s", Goal(0.95), Options(jobs=1, first=5))
+    assert any(
+        one.candidate.size == 2 and not one.complete for one in load_shrink(tmp_path / "s").points
+    )
+    limited = shrink(teacher, tmp_path / "s", Goal(max_latency_ns=1e6), Options(jobs=1))
+    point = limited.point(limited.chosen)
+    assert point is not None
+    assert point.complete
+    assert point.network.mean == 500
+    assert all(one.complete for one in limited.points if one.candidate.size == 2)
 
 
 def test_inputs_are_left_out_once_the_units_are_found(

@@ -71,7 +71,7 @@ def run(folder: Path, job: Job) -> Point:
     config, task, path = config_of(folder, job), describe(job.environment), folder / RUN
 
     def returns_of(policy: Policy) -> list[float]:
-        return play_once(policy, task, config, len(job.returns)).tolist()
+        return [float(one) for one in play_once(policy, task, config, len(job.returns))]
 
     def on_trial(trial: Trial, policy: Policy) -> bool:
         """Whether it passes; a trial's few episodes say if the test's many are worth playing."""

@@ -185,7 +185,7 @@ def load_shrink(folder: Path) -> ShrinkResult:
         )
     try:
         result = decode_record(ShrinkResult, _with_all_fields(values), "search")
-        _check(result)
+        check_search(result)
         return result
     except (TypeError, ValueError) as error:
         raise ResultProblem(
@@ -193,7 +193,7 @@ def load_shrink(folder: Path) -> ShrinkResult:
         ) from error
 
 
-def _check(result: ShrinkResult) -> None:
+def check_search(result: ShrinkResult) -> None:
     """What no field's type says.
 
     Raises:

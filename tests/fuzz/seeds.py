@@ -166,7 +166,7 @@ def shrink() -> bytes:
     """A search's file."""
     network = Network((9, 9), 4, 150, 300, (500.0, 490.5))
     points = tuple(
-        Point(Candidate(size, (size,), "tanh", "fresh", 0), network, 3.5, 120.0, 2048)
+        Point(Candidate(size, (size,), "tanh", "fresh", 0), network, 3.5, True, 120.0, 2048)
         for size in (18, 10)
     )
     found = ShrinkResult(

@@ -22,9 +22,12 @@ from dspctl.benchmarks.study.figures.comparison_plots import (
 )
 from dspctl.benchmarks.study.figures.document import blocks_of, replace_blocks
 from dspctl.benchmarks.study.figures.random_returns import DEFAULT, read_random
+from dspctl.benchmarks.study.figures.smallest_plots import smallest_figure
 from dspctl.benchmarks.study.figures.sweep_plots import lambda_figure, lambda_methods, sweep_figure
 from dspctl.benchmarks.study.figures.training_plots import learning_figure, units_figure
 from dspctl.benchmarks.study.record import StudyResults, load_results
+from dspctl.benchmarks.study.smallest.record import DEFAULT as SMALLEST_FILE
+from dspctl.benchmarks.study.smallest.record import Smallest, load_smallest
 from dspctl.errors import ConfigProblem, DspctlError, WriteFailed
 from dspctl.runtime.files import write_bytes
 
@@ -36,9 +39,11 @@ FIGURES = {
     "learning": learning_figure,
     "units": units_figure,
 }
+SMALLEST = "smallest"
+"""The picture that is made of searches, not of cells."""
 
 
-def draw(collection: Collection, folder: Path) -> list[str]:
+def draw(collection: Collection, folder: Path, smallest: Smallest | None = None) -> list[str]:
     """Draw every picture that there is something for into *folder*.
 
     Returns:
@@ -49,6 +54,7 @@ def draw(collection: Collection, folder: Path) -> list[str]:
         WriteFailed: a file could not be written.
     """
     found = {name: make(collection) for name, make in FIGURES.items()}
+    found[SMALLEST] = smallest_figure(smallest)
     for method in lambda_methods(collection):
         found[f"lambda-{method}"] = lambda_figure(collection, method)
     for name, figure in found.items():
@@ -58,7 +64,12 @@ def draw(collection: Collection, folder: Path) -> list[str]:
 
 
 def generate(
-    studies: dict[str, StudyResults], collection: Collection, doc: Path, images: Path, drawn: Path
+    studies: dict[str, StudyResults],
+    collection: Collection,
+    smallest: Smallest | None,
+    doc: Path,
+    images: Path,
+    drawn: Path,
 ) -> str:
     """Draw the pictures into *drawn*; give the document's new text, which links to *images*.
 
@@ -73,9 +84,9 @@ def generate(
             f"{doc} cannot be read ({error.strerror or error}): name a document with marks for the "
             "blocks, such as docs/study.md"
         ) from error
-    names = draw(collection, drawn)
+    names = draw(collection, drawn, smallest)
     link = Path(os.path.relpath(images, doc.parent)).as_posix()
-    return replace_blocks(text, blocks_of(studies, collection, names, link))
+    return replace_blocks(text, blocks_of(studies, collection, names, link, smallest))
 
 
 def differences(doc: Path, text: str, images: Path, drawn: Path) -> list[Path]:
@@ -93,7 +104,7 @@ def differences(doc: Path, text: str, images: Path, drawn: Path) -> list[Path]:
 
 
 def _ours(name: str) -> bool:
-    return name in FIGURES or name.startswith("lambda-")
+    return name in FIGURES or name == SMALLEST or name.startswith("lambda-")
 
 
 def put(doc: Path, text: str, images: Path, drawn: Path) -> None:
@@ -134,6 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--random", type=Path, default=DEFAULT, help="what random policies earn, as it was measured"
     )
     parser.add_argument(
+        "--smallest", type=Path, default=SMALLEST_FILE, help="searches for the smallest network"
+    )
+    parser.add_argument(
         "--sparsity", type=float, default=HEADLINE, help="of tables that show one (default 0.93)"
     )
     parser.add_argument(
@@ -145,10 +159,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if len(studies) < len(options.results):
             raise ConfigProblem("two results files have the same name: rename one, or both count")
         zeros = {name: one.mean for name, one in read_random(options.random).items()}
+        smallest = load_smallest(options.smallest)
         collection = collect(list(studies.values()), zeros, headline=options.sparsity)
         with tempfile.TemporaryDirectory() as folder:
             drawn = Path(folder)
-            text = generate(studies, collection, options.doc, options.images, drawn)
+            text = generate(studies, collection, smallest, options.doc, options.images, drawn)
             changed = differences(options.doc, text, options.images, drawn)
             if not options.check:
                 put(options.doc, text, options.images, drawn)

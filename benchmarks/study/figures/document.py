@@ -13,11 +13,13 @@ from dspctl.benchmarks.study.figures.aggregate import (
 )
 from dspctl.benchmarks.study.figures.collection import Collection
 from dspctl.benchmarks.study.figures.paper import paper_table
+from dspctl.benchmarks.study.figures.smallest_tables import NO_SEARCHES, smallest_table
 from dspctl.benchmarks.study.figures.sweep_plots import lambda_methods
 from dspctl.benchmarks.study.figures.sweep_tables import NO_SWEEP, ablations, sweep_table
 from dspctl.benchmarks.study.figures.tables import NOTHING, results
 from dspctl.benchmarks.study.figures.wording import Notes, seeds, table
 from dspctl.benchmarks.study.record import StudyResults
+from dspctl.benchmarks.study.smallest.record import Smallest
 from dspctl.errors import ConfigProblem
 
 Missing = Callable[[Collection], str]
@@ -42,6 +44,11 @@ PICTURES: Mapping[str, tuple[str, Missing]] = {
         "Mean return against sparsity, with 95% intervals; small dots are seeds",
         lambda found: NO_SWEEP,
     ),
+    "smallest": (
+        "Share of the teacher's return that each network keeps, at the lower end of a 95% "
+        "interval, against its hidden units; filled: passes, hollow: fails, ringed: delivered",
+        lambda found: NO_SEARCHES,
+    ),
     "learning": (
         "Return of training episodes, mean over seeds with 95% intervals",
         lambda found: NOTHING,
@@ -61,6 +68,7 @@ def blocks_of(
     collection: Collection,
     images: Sequence[str],
     folder: str,
+    smallest: Smallest | None = None,
 ) -> dict[str, str]:
     """Every block by its name, in Markdown.
 
@@ -69,6 +77,7 @@ def blocks_of(
         collection: all of them together.
         images: names of the pictures that were drawn, without ending.
         folder: where these are, as seen from the document.
+        smallest: searches for the smallest network, if any are stored.
     """
     found = {
         "provenance": provenance(studies),
@@ -76,6 +85,7 @@ def blocks_of(
         "aggregate": aggregate_table(collection),
         "sweep table": sweep_table(collection),
         "ablations": ablations(collection),
+        "smallest table": smallest_table(smallest),
         "paper": paper_table(),
     }
     for name, (caption, missing) in PICTURES.items():

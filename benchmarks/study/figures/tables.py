@@ -38,10 +38,7 @@ _RETURNS = (
     *("Method", "Sparsity", "Mean ± sd over seeds", "IQM [95%]", "Kept", "Kept over random"),
     *("Each seed", "Paper, 93%"),
 )
-_SIZES = (
-    *("Method", "Units left", "Weights", "not 0", "gone", "FLOPs", "gone"),
-    *("Steps", "Training"),
-)
+_SIZES = ("Method", "Units left", "Weights", "not 0", "gone", "FLOPs", "gone", "Steps")
 
 
 def results(collection: Collection) -> str:
@@ -82,7 +79,7 @@ def returns_table(collection: Collection, environment: str) -> str:
 
 
 def sizes_table(collection: Collection, environment: str) -> str:
-    """Size of the compact policies and time of training in one environment, a row a method."""
+    """Size of the compact policies in one environment, and the steps they took, a row a method."""
     rows = []
     for method, group in _methods(collection, environment, Notes()):
         if group is None:
@@ -99,7 +96,6 @@ def sizes_table(collection: Collection, environment: str) -> str:
                 count([cell.flops for cell in cells]),
                 share_gone(flops),
                 count([cell.steps for cell in cells]),
-                f"{np.mean([cell.seconds for cell in cells]):.0f} s",
             ]
         )
     return table(_SIZES, rows)

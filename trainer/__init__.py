@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING, Any
 _HOMES = {
     "EVALUATION_SEED": "evaluation",
     "METHODS": "pruning",
-    "RECIPES": "recipes",
-    "Episodes": "episodes",
+    "RECIPES": "settings.recipes",
+    "Episodes": "environments.episodes",
     "Evaluation": "evaluation",
     "Progress": "progress",
-    "Run": "checkpoint",
-    "TrainConfig": "config",
+    "Run": "runs.checkpoint",
+    "TrainConfig": "settings.config",
     "TrainResult": "training",
     "evaluate": "evaluation",
-    "load_run": "checkpoint",
-    "recipe": "recipes",
+    "load_run": "runs.checkpoint",
+    "recipe": "settings.recipes",
     "train": "training",
 }
 
 if TYPE_CHECKING:
-    from dspctl.trainer.checkpoint import Run, load_run
-    from dspctl.trainer.config import TrainConfig
-    from dspctl.trainer.episodes import Episodes
+    from dspctl.trainer.environments.episodes import Episodes
     from dspctl.trainer.evaluation import EVALUATION_SEED, Evaluation, evaluate
     from dspctl.trainer.progress import Progress
     from dspctl.trainer.pruning import METHODS
-    from dspctl.trainer.recipes import RECIPES, recipe
+    from dspctl.trainer.runs.checkpoint import Run, load_run
+    from dspctl.trainer.settings.config import TrainConfig
+    from dspctl.trainer.settings.recipes import RECIPES, recipe
     from dspctl.trainer.training import TrainResult, train
 
 __all__ = [

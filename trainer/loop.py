@@ -17,29 +17,29 @@ from numpy.typing import NDArray
 
 from dspctl.runtime import Policy
 from dspctl.trainer.background import Background
-from dspctl.trainer.batches import batches_from_rollout
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation import Memory, Teacher, imitate
 from dspctl.trainer.distillation.phases import distillation_at, imitates
 from dspctl.trainer.environments import Task
-from dspctl.trainer.handover import carry_of, take_over
-from dspctl.trainer.learning_rate import learning_rate_at
-from dspctl.trainer.metrics import EpisodeStatistics, MetricsWriter, progress_figures
+from dspctl.trainer.environments.vector import VectorEnvironment
 from dspctl.trainer.pops.sparsest import Sparsest
-from dspctl.trainer.progress import Progress
-from dspctl.trainer.pruning import method_named
-from dspctl.trainer.rollout import Collector, Rollout, Seconds
-from dspctl.trainer.selection import OnTrial, Selection, Trials
-from dspctl.trainer.state import TrainState
-from dspctl.trainer.update import (
+from dspctl.trainer.ppo.batches import batches_from_rollout
+from dspctl.trainer.ppo.learning_rate import learning_rate_at
+from dspctl.trainer.ppo.rollout import Collector, Rollout, Seconds
+from dspctl.trainer.ppo.update import (
     ActorBatch,
     FusedGradients,
     Gradients,
     update_actor,
     update_critic,
 )
-from dspctl.trainer.vector import VectorEnvironment
+from dspctl.trainer.progress import Progress
+from dspctl.trainer.pruning import method_named
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.runs.handover import carry_of, take_over
+from dspctl.trainer.runs.metrics import EpisodeStatistics, MetricsWriter, progress_figures
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.selection import OnTrial, Selection, Trials
+from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.watch import Watch
 
 log = logging.getLogger(__name__)
@@ -276,7 +276,7 @@ def _gradients(name: str) -> Gradients:
     # torch is loaded only where it is used: it takes longer to import than a small run to train.
     import torch
 
-    from dspctl.trainer.autograd import AutogradGradients
+    from dspctl.trainer.ppo.autograd import AutogradGradients
 
     torch.set_num_threads(1)
     return AutogradGradients()

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.runtime import Policy, load_policy
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.vector import make_vector
+from dspctl.trainer.environments.vector import make_vector
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.settings.config import TrainConfig
 
 TRIAL_SEED = 1_500_000_000
 """Between the seeds of training, below 1e9, and those of evaluation, from 2e9."""

@@ -1,6 +1,6 @@
 """What share of a network is gone, counted on what is left (DSP Eq 21 to 23)."""
 
-from dspctl.trainer.network import Layout
+from dspctl.trainer.ppo.network import Layout
 
 
 def sparsities(now: Layout, original: Layout, zeros: int = 0) -> dict[str, float]:

@@ -12,22 +12,22 @@ from threadpoolctl import threadpool_limits
 from dspctl.errors import CheckpointDamaged, ConfigProblem, TrainingDiverged
 from dspctl.runtime.files import clear_temporaries
 from dspctl.trainer.background import Background
-from dspctl.trainer.checkpoint import RunFolder, load_run
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation import Teacher, open_teacher
 from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.environments import Task, describe
+from dspctl.trainer.environments.vector import make_vector
 from dspctl.trainer.loop import Loop
-from dspctl.trainer.metrics import MetricsWriter
 from dspctl.trainer.pops.procedure import compress
 from dspctl.trainer.progress import Progress
-from dspctl.trainer.provenance import describe_here
 from dspctl.trainer.pruning import METHODS, method_named
-from dspctl.trainer.recipes import recipe
-from dspctl.trainer.resuming import adjusted, deliver_last_good, note
+from dspctl.trainer.runs.checkpoint import RunFolder, load_run
+from dspctl.trainer.runs.metrics import MetricsWriter
+from dspctl.trainer.runs.provenance import describe_here
+from dspctl.trainer.runs.resuming import adjusted, deliver_last_good, note
+from dspctl.trainer.runs.state import TrainState
 from dspctl.trainer.selection import OnTrial
-from dspctl.trainer.state import TrainState
-from dspctl.trainer.vector import make_vector
+from dspctl.trainer.settings.config import TrainConfig
+from dspctl.trainer.settings.recipes import recipe
 
 log = logging.getLogger(__name__)
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from dspctl.errors import TrainingDiverged
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.network import Vector
+from dspctl.trainer.ppo.network import Vector
+from dspctl.trainer.settings.config import TrainConfig
 
 LARGEST_KL = 5.0
 """Mean KL of one update's minibatches; PPO's steps are of the order of 0.01."""

@@ -225,8 +225,8 @@ def _trained(
 def _resumable(path: Path) -> "Run | None":
     """The run there, if it can be gone on with or is finished; damaged ones start again."""
     from dspctl.trainer import load_run
-    from dspctl.trainer.checkpoint import RunFolder
     from dspctl.trainer.environments import describe
+    from dspctl.trainer.runs.checkpoint import RunFolder
 
     try:
         run = load_run(path)

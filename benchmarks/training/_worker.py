@@ -62,7 +62,7 @@ def run(request: dict[str, Any]) -> Timing:
 def _dspctl(config: Any) -> Timing:
     from dspctl.trainer import load_run, train
     from dspctl.trainer.environments import describe
-    from dspctl.trainer.vector import make_vector
+    from dspctl.trainer.environments.vector import make_vector
 
     with tempfile.TemporaryDirectory() as folder:
         rollout = config.environments * config.rollout_steps

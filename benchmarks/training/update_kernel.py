@@ -21,10 +21,8 @@ from threadpoolctl import threadpool_limits
 
 from dspctl.benchmarks.record.machine import describe_machine
 from dspctl.trainer import recipe
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import describe
-from dspctl.trainer.state import TrainState
-from dspctl.trainer.update import (
+from dspctl.trainer.ppo.update import (
     ActorBatch,
     CriticBatch,
     FusedGradients,
@@ -32,6 +30,8 @@ from dspctl.trainer.update import (
     update_actor,
     update_critic,
 )
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.settings.config import TrainConfig
 
 ENVIRONMENT = "LunarLander-v3"
 ROWS = 4096
@@ -43,7 +43,7 @@ def contenders(minibatch: int, hidden: tuple[int, ...]) -> dict[str, Callable[[]
     """Label → a function that makes one pass and returns microseconds per gradient step."""
     import torch
 
-    from dspctl.trainer.autograd import AutogradGradients
+    from dspctl.trainer.ppo.autograd import AutogradGradients
 
     torch.set_num_threads(1)
     config = recipe(

@@ -145,7 +145,7 @@ def _draw_run(run: "Run") -> None:
 
 def _provenance(run: "Run") -> dict[str, str]:
     """Where and with what the run was made, and each time that it was gone on with."""
-    from dspctl.trainer.provenance import facts
+    from dspctl.trainer.runs.provenance import facts
 
     record = recorded(run)
     entries = {"command": record["command"]} if "command" in record else {}

@@ -50,7 +50,7 @@ def place_like(like: "Run", output: Path | None) -> Path:
 
 def differences_here(like: "Run") -> dict[str, tuple[str, str]]:
     """What *like* recorded of where it ran that is otherwise here, as name → (there, here)."""
-    from dspctl.trainer.provenance import describe_here, differences
+    from dspctl.trainer.runs.provenance import describe_here, differences
 
     return differences(recorded(like), describe_here())
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin, get_t
 
 import typer
 
-from dspctl.trainer.config import TrainConfig, field_help
+from dspctl.trainer.settings.config import TrainConfig, field_help
 
 Command = TypeVar("Command", bound=Callable[..., None])
 

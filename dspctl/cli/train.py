@@ -138,7 +138,7 @@ def _refuse_settings(
     settings: dict[str, Any],
 ) -> None:
     """Refuse what a run that goes on cannot take."""
-    from dspctl.trainer.resuming import ADJUSTABLE
+    from dspctl.trainer.runs.resuming import ADJUSTABLE
 
     fixed = [name for name in _given(settings) if name not in ADJUSTABLE]
     given = [f"--{name.replace('_', '-')}" for name in fixed]

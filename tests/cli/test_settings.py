@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from dspctl.cli.settings import PANELS
-from dspctl.trainer import config as config_module
-from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.settings import config as config_module
+from dspctl.trainer.settings.config import TrainConfig
 from tests.cli.conftest import Call
 
 FIELDS = [field.name for field in dataclasses.fields(TrainConfig)]

@@ -21,9 +21,9 @@ from dspctl.runtime.bundle.manifest import Build
 from dspctl.runtime.policy.file import bytes_from_policy
 from dspctl.runtime.reference.golden import bytes_from_golden, golden_from_policy
 from dspctl.runtime.tensorrt.stamp import EngineStamp, bytes_from_stamp
-from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.environments import Task, describe
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.runs.state import TrainState
 from tests.benchmarks.command.programs import FakeProgram
 from tests.benchmarks.device.boards import BOARDS
 from tests.benchmarks.report import results as made_results

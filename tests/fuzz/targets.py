@@ -50,7 +50,7 @@ from dspctl.runtime.strict_json import value_from_json
 from dspctl.runtime.tensorrt.stamp import EngineMachine, check_stamp, stamp_from_bytes
 from dspctl.runtime.tensors import tensors_from_bytes
 from dspctl.trainer import load_run
-from dspctl.trainer.checkpoint import RunFolder
+from dspctl.trainer.runs.checkpoint import RunFolder
 from tests.fuzz import seeds
 
 Read = Callable[[bytes, Path], object]

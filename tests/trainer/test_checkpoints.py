@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from dspctl.errors import CheckpointDamaged, RunIncomplete, TrainingDiverged
-from dspctl.trainer import checkpoint_file, load_run, selection, train
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.checkpoint_file import ASIDE, BEFORE, NEWEST, Parts
+from dspctl.trainer import load_run, selection, train
 from dspctl.trainer.environments import describe
+from dspctl.trainer.runs import checkpoint_file
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.runs.checkpoint_file import ASIDE, BEFORE, NEWEST, Parts
 from tests.trainer.outcomes import assert_same
 from tests.trainer.tiny import tiny
 

@@ -16,7 +16,7 @@ from dspctl.trainer.distillation import Memory, Teacher, open_teacher
 from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.distillation.phases import distillation_at, imitates
 from dspctl.trainer.environments import describe
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs.state import TrainState
 from tests.benchmarks.networks import masked, network
 from tests.trainer.tiny import tiny
 

@@ -13,11 +13,11 @@ import pytest
 from dspctl.errors import TrainingDiverged
 from dspctl.runtime import load_policy
 from dspctl.trainer import evaluate, load_run, recipe, train
-from dspctl.trainer.adam import Adam
 from dspctl.trainer.environments import describe
 from dspctl.trainer.loop import Loop
-from dspctl.trainer.recipes import RECIPES
-from dspctl.trainer.update import ActorStats
+from dspctl.trainer.ppo.adam import Adam
+from dspctl.trainer.ppo.update import ActorStats
+from dspctl.trainer.settings.recipes import RECIPES
 from dspctl.trainer.watch import LARGEST_KL, LEAST_ENTROPY, PATIENCE, Watch
 from tests.trainer.outcomes import assert_same
 from tests.trainer.tiny import tiny

@@ -9,7 +9,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
 from dspctl.errors import ConfigProblem, UnknownEnvironment, UnsupportedSpace
 from dspctl.trainer.environments import describe
-from dspctl.trainer.vector import make_vector
+from dspctl.trainer.environments.vector import make_vector
 from tests.trainer.registered import registered
 
 

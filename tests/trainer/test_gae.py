@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from dspctl.trainer.gae import advantages
+from dspctl.trainer.ppo.gae import advantages
 
 GAMMA, LAMBDA = 0.97, 0.9
 

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from dspctl.trainer import TrainConfig
-from dspctl.trainer.adam import Adam
-from dspctl.trainer.autograd import AutogradGradients
-from dspctl.trainer.heads import Categorical, Gaussian, Head
-from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.ppo.adam import Adam
+from dspctl.trainer.ppo.autograd import AutogradGradients
+from dspctl.trainer.ppo.heads import Categorical, Gaussian, Head
+from dspctl.trainer.ppo.network import Layout, Network
+from dspctl.trainer.ppo.update import ActorBatch, CriticBatch, FusedGradients
 from dspctl.trainer.pruning.regularizers import OmegaRegularizer
-from dspctl.trainer.update import ActorBatch, CriticBatch, FusedGradients
 
 ROWS, INPUTS, OUTPUTS = 37, 5, 3
 CONFIG = TrainConfig("CartPole-v1", penalty=1e-2, entropy=0.03, clip_range=0.2)

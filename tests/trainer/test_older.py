@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from dspctl.errors import EnvironmentProblem
-from dspctl.trainer import evaluate, load_run, older, recipe, train
-from dspctl.trainer.environments import describe, make
-from dspctl.trainer.older import is_older
-from dspctl.trainer.vector import make_vector
+from dspctl.trainer import evaluate, load_run, recipe, train
+from dspctl.trainer.environments import describe, make, older
+from dspctl.trainer.environments.older import is_older
+from dspctl.trainer.environments.vector import make_vector
 
 pytest.importorskip("envpool")
 

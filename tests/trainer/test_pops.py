@@ -17,12 +17,12 @@ from dspctl.compactor import compact
 from dspctl.errors import ConfigProblem, RunIncomplete
 from dspctl.runtime import Layer, Policy
 from dspctl.trainer import Progress, TrainConfig, load_run, train
-from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.distillation import open_teacher
 from dspctl.trainer.environments import describe
 from dspctl.trainer.pops.shrink import shrunk, weight_count
 from dspctl.trainer.pops.sparsest import Sparsest, required_return
 from dspctl.trainer.pops.stage import Stage, stage_config
+from dspctl.trainer.runs.checkpoint import RunFolder
 from tests.trainer.tiny import tiny
 
 STEPS = 20_480  # two iterations for each of the ten stages

@@ -15,9 +15,10 @@ import pytest
 
 import dspctl
 from dspctl.runtime.machine import this_machine
-from dspctl.trainer import METHODS, load_run, provenance, train
-from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.provenance import describe_here, differences, facts
+from dspctl.trainer import METHODS, load_run, train
+from dspctl.trainer.runs import provenance
+from dspctl.trainer.runs.provenance import describe_here, differences, facts
+from dspctl.trainer.settings.config import TrainConfig
 from tests.trainer.outcomes import assert_same
 from tests.trainer.tiny import tiny
 
@@ -71,7 +72,8 @@ def test_a_run_records_where_it_was_made(tmp_path: Path, monkeypatch: pytest.Mon
 def test_the_kernel_is_the_one_that_was_chosen() -> None:
     """OpenBLAS reads its variable when it is loaded, so in a process of its own."""
     program = (
-        "import json, dspctl.trainer.provenance as p; print(json.dumps(p.describe_here()['blas']))"
+        "import json; from dspctl.trainer.runs.provenance import describe_here; "
+        "print(json.dumps(describe_here()['blas']))"
     )
     if "avx" not in this_machine().features:
         pytest.skip("the second kernel needs AVX")

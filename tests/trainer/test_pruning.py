@@ -6,8 +6,8 @@ import pytest
 from dspctl.compactor.groups import UnitGroups
 from dspctl.errors import ImpossibleWidths, UnknownMethod
 from dspctl.trainer import TrainConfig
-from dspctl.trainer.adam import Adam
-from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.ppo.adam import Adam
+from dspctl.trainer.ppo.network import Layout, Network
 from dspctl.trainer.pruning import Pruner, method_named
 from dspctl.trainer.pruning.regularizers import OmegaRegularizer
 from dspctl.trainer.pruning.saliency import omega

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from dspctl.compactor.groups import UnitGroups
-from dspctl.trainer.autograd import AutogradGradients
-from dspctl.trainer.heads import Categorical
+from dspctl.trainer.ppo.autograd import AutogradGradients
+from dspctl.trainer.ppo.heads import Categorical
+from dspctl.trainer.ppo.update import FusedGradients
 from dspctl.trainer.pruning import METHODS
 from dspctl.trainer.pruning.regularizers import GroupLasso, L1Regularizer, Regularizer
-from dspctl.trainer.update import FusedGradients
 from tests.trainer.test_gradients import CONFIG, OUTPUTS, actor_batch, network
 
 

@@ -12,9 +12,9 @@ import pytest
 
 from dspctl.errors import ConfigProblem
 from dspctl.trainer import METHODS, TrainConfig, load_run, train
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.older import envpool_has
-from dspctl.trainer.resuming import ADJUSTABLE
+from dspctl.trainer.environments.older import envpool_has
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.runs.resuming import ADJUSTABLE
 from tests.trainer.outcomes import assert_same
 from tests.trainer.tiny import tiny
 
@@ -119,7 +119,7 @@ def test_checkpoints_of_earlier_versions_are_gone_on_with(
     from safetensors.numpy import save_file
 
     from dspctl.trainer.environments import describe
-    from dspctl.trainer.state_parts import pack
+    from dspctl.trainer.runs.state_parts import pack
 
     config = tiny(normalize_observations=True, checkpoint_seconds=0.0)
     run = train(config, tmp_path / "run", should_stop=after(3)).run

@@ -8,12 +8,12 @@ import pytest
 from gymnasium.spaces import Box, Discrete
 
 from dspctl.trainer.environments import describe
-from dspctl.trainer.heads import Categorical
-from dspctl.trainer.metrics import EpisodeStatistics
-from dspctl.trainer.network import Layout, Network
-from dspctl.trainer.older import envpool_has
-from dspctl.trainer.rollout import Collector, Rollout
-from dspctl.trainer.vector import make_vector
+from dspctl.trainer.environments.older import envpool_has
+from dspctl.trainer.environments.vector import make_vector
+from dspctl.trainer.ppo.heads import Categorical
+from dspctl.trainer.ppo.network import Layout, Network
+from dspctl.trainer.ppo.rollout import Collector, Rollout
+from dspctl.trainer.runs.metrics import EpisodeStatistics
 from tests.trainer.registered import registered
 
 

@@ -125,8 +125,8 @@ def test_stop_and_resume(tmp_path: Path) -> None:
 
 
 def test_resuming_restores_every_part_of_the_state(tmp_path: Path) -> None:
-    from dspctl.trainer.checkpoint import RunFolder
     from dspctl.trainer.environments import describe
+    from dspctl.trainer.runs.checkpoint import RunFolder
 
     result = train(tiny(normalize_observations=True, critic_sparsity=0.5), tmp_path / "run")
     folder = RunFolder.reopen(result.run, {})
@@ -259,7 +259,7 @@ def run(tmp_path: Path) -> Path:
 
 
 def test_divergence_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dspctl.trainer.adam import Adam
+    from dspctl.trainer.ppo.adam import Adam
 
     def explode(self: Adam, parameters: np.ndarray, *_: object, **__: object) -> float:
         parameters[0] = np.nan
@@ -332,7 +332,7 @@ def test_any_number_of_layers_trains(tmp_path: Path, hidden: tuple[int, ...]) ->
     ],
 )
 def test_learning_rate(schedule: Any, hold: float, expected: list[float]) -> None:
-    from dspctl.trainer.learning_rate import learning_rate_at
+    from dspctl.trainer.ppo.learning_rate import learning_rate_at
 
     config = tiny(
         steps=4_096, learning_rate=1.0, learning_rate_schedule=schedule, learning_rate_hold=hold

@@ -12,7 +12,7 @@ from dspctl.trainer import load_run, train
 from dspctl.trainer.distillation import Teacher
 from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.environments import describe
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs.state import TrainState
 from tests.benchmarks.networks import network
 from tests.benchmarks.shrink.teachers import balancing_policy
 from tests.trainer.tiny import tiny

@@ -8,12 +8,12 @@ import pytest
 
 from dspctl.compactor import compact
 from dspctl.trainer import TrainConfig, load_run, train
-from dspctl.trainer.adam import Adam
-from dspctl.trainer.checkpoint import RunFolder
 from dspctl.trainer.environments import describe
-from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.ppo.adam import Adam
+from dspctl.trainer.ppo.network import Layout, Network
 from dspctl.trainer.pruning import Pruner, method_named
 from dspctl.trainer.pruning.threshold import decide_weights
+from dspctl.trainer.runs.checkpoint import RunFolder
 from tests.trainer.tiny import tiny
 
 WEIGHTS = 4 * 32 + 32 * 32 + 32 * 2

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from dspctl.trainer.distillation.memory import Memory
-from dspctl.trainer.heads import Head
-from dspctl.trainer.learner import Learner
+from dspctl.trainer.ppo.heads import Head
+from dspctl.trainer.ppo.learner import Learner
 
 
 class ImitationStats(NamedTuple):

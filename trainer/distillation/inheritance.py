@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from dspctl.errors import TeacherMismatch
 from dspctl.runtime import Normalizer, Policy, load_policy
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
-from dspctl.trainer.network import Layout, Vector
-from dspctl.trainer.normalize import EPSILON
+from dspctl.trainer.ppo.network import Layout, Vector
+from dspctl.trainer.ppo.normalize import EPSILON
 from dspctl.trainer.pruning import method_named
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.settings.config import TrainConfig
 
 Wide = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.trainer.carry import Remembered
+from dspctl.trainer.runs.carry import Remembered
 
 
 class Memory:

@@ -1,6 +1,6 @@
 """How much a student is told by its teacher, and how much by its rewards, over a run."""
 
-from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.settings.config import TrainConfig
 
 
 def imitates(iteration: int, config: TrainConfig) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dspctl.errors import TeacherMismatch
 from dspctl.runtime import ActionRule, Policy, load_policy
 from dspctl.trainer.environments import Task
-from dspctl.trainer.heads import reach
+from dspctl.trainer.ppo.heads import reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +82,7 @@ def open_teacher(source: Path, task: Task) -> Teacher:
 
 def policy_of(source: Path) -> Policy:
     """The policy file at *source*, or what the run in that folder delivered; raises as above."""
-    from dspctl.trainer.checkpoint import load_run
+    from dspctl.trainer.runs.checkpoint import load_run
 
     return load_run(source).policy() if source.is_dir() else load_policy(source)
 

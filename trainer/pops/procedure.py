@@ -14,10 +14,8 @@ import numpy as np
 from dspctl.errors import ConfigProblem
 from dspctl.runtime import Policy
 from dspctl.runtime.files import write_bytes
-from dspctl.trainer.checkpoint import Run, RunFolder
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
-from dspctl.trainer.network import Layout
 from dspctl.trainer.pops.shrink import shrunk, weight_count
 from dspctl.trainer.pops.sparsest import judged_return, required_return
 from dspctl.trainer.pops.stage import (
@@ -29,7 +27,9 @@ from dspctl.trainer.pops.stage import (
     run_stage,
     stage_iterations,
 )
+from dspctl.trainer.ppo.network import Layout
 from dspctl.trainer.progress import Progress
+from dspctl.trainer.runs.checkpoint import Run, RunFolder
 from dspctl.trainer.sparsity import sparsities
 
 log = logging.getLogger(__name__)

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from dspctl.runtime import Policy, load_policy
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
+from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.selection import TRIAL_SEED, Trial, Trials, play_once
+from dspctl.trainer.settings.config import TrainConfig
 
 JUDGED_SEED = TRIAL_SEED + 100_000_000
 """Of the episodes on which stages are judged; no trial that chose a policy has played them."""

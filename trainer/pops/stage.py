@@ -9,14 +9,14 @@ from typing import Literal, Protocol
 
 from dspctl.errors import CheckpointDamaged
 from dspctl.runtime import Policy
-from dspctl.trainer import checkpoint_file
-from dspctl.trainer.checkpoint import Run, RunFolder, load_run
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.distillation.inheritance import parameters_of, take_over
 from dspctl.trainer.distillation.teacher import Teacher
 from dspctl.trainer.environments import Task
 from dspctl.trainer.progress import Progress
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs import checkpoint_file
+from dspctl.trainer.runs.checkpoint import Run, RunFolder, load_run
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.settings.config import TrainConfig
 
 log = logging.getLogger(__name__)
 

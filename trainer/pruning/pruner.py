@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.compactor.groups import FloatArray
-from dspctl.trainer.adam import Adam
-from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.network import Layout, Network
+from dspctl.trainer.ppo.adam import Adam
+from dspctl.trainer.ppo.network import Layout, Network
 from dspctl.trainer.pruning.methods import Method
 from dspctl.trainer.pruning.schedule import Schedule, static
 from dspctl.trainer.pruning.threshold import decide, decide_weights
+from dspctl.trainer.settings.config import TrainConfig
 
 
 @dataclass(eq=False)

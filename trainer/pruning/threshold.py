@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from dspctl.compactor.groups import FloatArray
 from dspctl.errors import ConfigProblem
-from dspctl.trainer.config import units_kept
+from dspctl.trainer.settings.config import units_kept
 
 
 class Decision(NamedTuple):

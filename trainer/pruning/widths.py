@@ -6,7 +6,7 @@ than a dense one of the same size.
 
 from collections.abc import Callable
 
-from dspctl.trainer.config import units_kept
+from dspctl.trainer.settings.config import units_kept
 
 Widths = Callable[[tuple[int, ...], float], tuple[int, ...]]
 """From the hidden layers of the unpruned actor and the sparsity to those that the actor starts

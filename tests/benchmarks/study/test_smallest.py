@@ -90,14 +90,15 @@ def test_what_is_no_such_file_is_refused(tmp_path: Path) -> None:
     partial["searches"][0]["search"]["status"] = "partial"
     unconfirmed = json.loads(path.read_text())
     unconfirmed["searches"][0]["search"]["confirmation"] = None
-    for values in (
+    files: tuple[Any, ...] = (
         [],
         {**whole, "kind": "dspctl.study"},
         {**whole, "schema": 2},
         {**whole, "odd": 1},
         partial,
         unconfirmed,
-    ):
+    )
+    for values in files:
         path.write_text(json.dumps(values))
         with pytest.raises(ResultProblem, match="make it again with"):
             load_smallest(path)

@@ -1,6 +1,6 @@
 """The files of a run as somebody else may have written them: read with limits, and checked.
 
-`dspctl.trainer.checkpoint` says what they are for.
+`dspctl.trainer.runs.checkpoint` says what they are for.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ from dspctl.errors import RunIncomplete
 from dspctl.runtime.strict_json import Fields, shown_names, value_from_json
 from dspctl.runtime.tensors import tensors_from_bytes
 from dspctl.runtime.untrusted import check_name, read_bytes
-from dspctl.trainer.records_of_runs import check_line, check_provenance, check_resumptions
+from dspctl.trainer.runs.records import check_line, check_provenance, check_resumptions
 
 _JSON_BYTES = 1 << 22
 _METRICS_BYTES = 1 << 28

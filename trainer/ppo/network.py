@@ -4,7 +4,7 @@ One vector makes everything around the network a single call: Adam, gradient cli
 live compaction, where removing units is *selecting* entries of the vector (and of Adam's moments,
 by the same index). Weights and biases are views on it. Forward and backward are written out with
 NumPy: at these sizes autograd's bookkeeping costs more than the arithmetic, and
-``docs/decisions/0004`` has the figures. :mod:`dspctl.trainer.autograd` is the reference.
+``docs/decisions/0004`` has the figures. :mod:`dspctl.trainer.ppo.autograd` is the reference.
 """
 
 from collections.abc import Sequence

@@ -31,13 +31,13 @@ from safetensors.numpy import save as bytes_from_tensors
 from dspctl.errors import RunIncomplete, RunNotFound, RunVersion
 from dspctl.runtime import Policy, load_policy, save_policy
 from dspctl.runtime.files import write_bytes, write_json
-from dspctl.trainer import checkpoint_file
-from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.runs import checkpoint_file
+from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.reading import check_info, metric_rows, read_json, read_tensors
-from dspctl.trainer.room import make_room
-from dspctl.trainer.state import TrainState
-from dspctl.trainer.state_parts import pack, unpack
+from dspctl.trainer.runs.reading import check_info, metric_rows, read_json, read_tensors
+from dspctl.trainer.runs.room import make_room
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.runs.state_parts import pack, unpack
 
 log = logging.getLogger(__name__)
 

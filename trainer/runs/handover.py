@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dspctl.trainer.carry import Carry, Running
+from dspctl.trainer.runs.carry import Carry, Running
 from dspctl.trainer.distillation.phases import imitates
 
 if TYPE_CHECKING:

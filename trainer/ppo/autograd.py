@@ -11,15 +11,15 @@ from typing import Any
 import torch
 
 from dspctl.errors import ConfigProblem
-from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.heads import Categorical, Gaussian, Head, Surrogate
-from dspctl.trainer.network import Network
+from dspctl.trainer.ppo.heads import Categorical, Gaussian, Head, Surrogate
+from dspctl.trainer.ppo.network import Network
+from dspctl.trainer.ppo.update import ActorBatch, ActorLoss, CriticBatch
 from dspctl.trainer.pruning.regularizers import Regularizer
-from dspctl.trainer.update import ActorBatch, ActorLoss, CriticBatch
+from dspctl.trainer.settings.config import TrainConfig
 
 
 class AutogradGradients:
-    """Gradients by torch; see `dspctl.trainer.update.Gradients`."""
+    """Gradients by torch; see `dspctl.trainer.ppo.update.Gradients`."""
 
     def actor(
         self,

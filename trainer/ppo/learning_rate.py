@@ -1,6 +1,6 @@
 """Adam's step size over a run."""
 
-from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.settings.config import TrainConfig
 
 
 def learning_rate_at(iteration: int, config: TrainConfig) -> float:

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from dspctl.errors import ConfigProblem, TrainingDiverged
-from dspctl.trainer.checkpoint import RunFolder
-from dspctl.trainer.config import TrainConfig
+from dspctl.trainer.runs.checkpoint import RunFolder
+from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.provenance import differences
+from dspctl.trainer.runs.provenance import differences
 from dspctl.trainer.pruning import method_named
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs.state import TrainState
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover - exercised in an environment without it
     raise MissingExtra("gymnasium", "train", "training and evaluation") from error
 
-from dspctl.trainer.older import OLDER, OlderEnvironment, is_older
+from dspctl.trainer.environments.older import OLDER, OlderEnvironment, is_older
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,9 +5,9 @@ Returns that each recipe reached are in ``docs/recipes.md``.
 
 from typing import Any
 
-from dspctl.trainer.config import TrainConfig
 from dspctl.trainer.environments import describe
 from dspctl.trainer.pruning import method_named
+from dspctl.trainer.settings.config import TrainConfig
 
 _DISCRETE: dict[str, Any] = {
     "steps": 500_000,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from dspctl.errors import ConfigProblem, ImpossibleWidths
 
 if TYPE_CHECKING:
-    from dspctl.trainer.config import TrainConfig
+    from dspctl.trainer.settings.config import TrainConfig
 
 _LARGEST = {
     "seed": (1 << 63) - 1,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from dspctl.errors import ConfigProblem, ImpossibleWidths, InvalidSparsity, UnknownActivation
-from dspctl.trainer.limits import check_limits, checked_values
+from dspctl.trainer.settings.limits import check_limits, checked_values
 
 if TYPE_CHECKING:
     from dspctl.trainer.pruning.methods import Method

@@ -5,11 +5,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.gae import advantages
-from dspctl.trainer.rollout import Rollout
-from dspctl.trainer.state import TrainState
-from dspctl.trainer.update import ActorBatch, CriticBatch
+from dspctl.trainer.ppo.gae import advantages
+from dspctl.trainer.ppo.rollout import Rollout
+from dspctl.trainer.ppo.update import ActorBatch, CriticBatch
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.settings.config import TrainConfig
 
 
 class Batches(NamedTuple):

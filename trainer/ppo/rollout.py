@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from dspctl.errors import TrainingDiverged
 from dspctl.runtime import Normalizer
 from dspctl.trainer.environments import Task
-from dspctl.trainer.heads import Head
-from dspctl.trainer.network import Network
-from dspctl.trainer.vector import VectorEnvironment
+from dspctl.trainer.environments.vector import VectorEnvironment
+from dspctl.trainer.ppo.heads import Head
+from dspctl.trainer.ppo.network import Network
 
 
 class Rollout(NamedTuple):

@@ -17,7 +17,7 @@ def check_line(text: Any, where: str) -> str:
 
 
 def check_provenance(fields: Fields) -> None:
-    """The record that `dspctl.trainer.provenance.describe_here` makes.
+    """The record that `dspctl.trainer.runs.provenance.describe_here` makes.
 
     Raises:
         ValueError: a field is missing, unknown, or of another type.
@@ -46,7 +46,7 @@ def check_provenance(fields: Fields) -> None:
 
 
 def check_resumptions(value: Any) -> None:
-    """The list that `dspctl.trainer.resuming.note` adds to.
+    """The list that `dspctl.trainer.runs.resuming.note` adds to.
 
     Raises:
         ValueError: it is none.

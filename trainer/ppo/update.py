@@ -2,7 +2,7 @@
 
 Actor and critic share no parameter, so each has its own function, its own minibatch order and its
 own thread (``docs/decisions/0003``). The gradient of one minibatch comes from a `Gradients`
-kernel: `FusedGradients` here, or the torch reference in :mod:`dspctl.trainer.autograd`.
+kernel: `FusedGradients` here, or the torch reference in :mod:`dspctl.trainer.ppo.autograd`.
 """
 
 import math
@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.trainer.config import TrainConfig
-from dspctl.trainer.heads import Head, Surrogate
-from dspctl.trainer.learner import Learner
-from dspctl.trainer.network import Network
+from dspctl.trainer.ppo.heads import Head, Surrogate
+from dspctl.trainer.ppo.learner import Learner
+from dspctl.trainer.ppo.network import Network
 from dspctl.trainer.pruning.regularizers import Regularizer
+from dspctl.trainer.settings.config import TrainConfig
 
 Vector = NDArray[np.float32]
 Matrix = NDArray[np.float32]

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem, MissingExtra
-from dspctl.trainer import environment_state
 from dspctl.trainer.environments import Task, make
-from dspctl.trainer.older import envpool_has, quiet
+from dspctl.trainer.environments.older import envpool_has, quiet
+from dspctl.trainer.environments.state import restorable, restore, states_of
 
 
 class Step(NamedTuple):
@@ -128,7 +128,7 @@ class GymnasiumVector:
 
     def state(self) -> list[dict[str, Any]] | None:
         """Of every environment, and whether its next step only resets."""
-        states = environment_state.states_of(self._env.envs)
+        states = states_of(self._env.envs)
         if states is None:
             return None
         resets = self._env._autoreset_envs.tolist()
@@ -137,10 +137,10 @@ class GymnasiumVector:
     def restore(self, state: list[dict[str, Any]]) -> bool:
         """See `VectorEnvironment.restore`."""
         envs = self._env.envs
-        if len(state) != len(envs) or not environment_state.restorable(envs, state):
+        if len(state) != len(envs) or not restorable(envs, state):
             return False
         for env, one in zip(envs, state, strict=True):
-            environment_state.restore(env, one)
+            restore(env, one)
         self._env._autoreset_envs[:] = [one["resets"] for one in state]
         return True
 

@@ -20,7 +20,7 @@ from dspctl.runtime.files import write_bytes
 from dspctl.runtime.strict_json import fields_from_json, value_from_json
 from dspctl.runtime.tensors import tensors_from_bytes
 from dspctl.runtime.untrusted import read_bytes
-from dspctl.trainer.reading import check_state
+from dspctl.trainer.runs.reading import check_state
 
 NEWEST = "checkpoint.safetensors"
 BEFORE = "checkpoint.before.safetensors"

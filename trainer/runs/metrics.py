@@ -18,9 +18,9 @@ from tensorboardX.proto.summary_pb2 import Summary
 
 from dspctl.errors import WriteFailed
 from dspctl.runtime.files import open_log
-from dspctl.trainer.rollout import Rollout
+from dspctl.trainer.ppo.rollout import Rollout
 from dspctl.trainer.sparsity import sparsities
-from dspctl.trainer.state import TrainState
+from dspctl.trainer.runs.state import TrainState
 
 _GROUPS = {
     "episode_return": "episode",

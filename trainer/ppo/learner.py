@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dspctl.trainer.adam import Adam
-from dspctl.trainer.network import Network
+from dspctl.trainer.ppo.adam import Adam
+from dspctl.trainer.ppo.network import Network
 from dspctl.trainer.pruning.pruner import Pruner
 from dspctl.trainer.pruning.regularizers import Regularizer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dspctl.errors import OutputExists, RunIncomplete, WriteFailed
 from dspctl.runtime.files import is_temporary
-from dspctl.trainer.reading import read_json
+from dspctl.trainer.runs.reading import read_json
 
 
 def make_room(path: Path, *, force: bool) -> None:

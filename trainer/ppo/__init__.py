@@ -1,0 +1,1 @@
+"""Proximal policy optimisation: networks, rollouts, advantages, and the update of one rollout."""

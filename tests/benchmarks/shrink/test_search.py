@@ -8,11 +8,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dspctl.benchmarks.shrink import Goal, Options, load_shrink, search, shrink
+from dspctl.benchmarks.shrink import (
+    Goal,
+    Options,
+    deliver,
+    limits,
+    load_shrink,
+    search,
+    shrink,
+    with_costs,
+)
 from dspctl.benchmarks.shrink._candidate import POLICY, Job, network_of
 from dspctl.benchmarks.shrink.costs import Costs
 from dspctl.benchmarks.shrink.record import FILE, Point, pareto
-from dspctl.benchmarks.shrink.search import with_costs
 from dspctl.errors import NothingKept, OutputExists, ResultProblem, TeacherMismatch
 from dspctl.runtime import load_policy, save_policy
 from dspctl.trainer import evaluate
@@ -84,7 +92,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePool]:
     monkeypatch.setattr(search, "Pool", FakePool)
     monkeypatch.setattr(search, "_POLL_S", 0.0)
     # Networks that never learnt anything are evaluated by what their size is said to earn.
-    monkeypatch.setattr(search, "evaluate", lambda act, env, episodes: _Known([500.0] * episodes))
+    monkeypatch.setattr(deliver, "evaluate", lambda act, env, episodes: _Known([500.0] * episodes))
     return FakePool
 
 
@@ -157,7 +165,7 @@ def test_nothing_ends_early_where_a_cost_is_the_goal(
 ) -> None:
     fake.early, fake.least = True, 2
     costs = {"network": Costs(latency_ns=10.0, flash_bytes=100)}
-    monkeypatch.setattr(search, "measure_costs", lambda policies, target: costs)
+    monkeypatch.setattr(limits, "measure_costs", lambda policies, target: costs)
     shrink(teacher, tmp_path / "s", Goal(0.95), Options(jobs=1, first=5))
     assert any(
         one.candidate.size == 2 and not one.complete for one in load_shrink(tmp_path / "s").points
@@ -295,7 +303,7 @@ def test_a_limit_on_flash_finds_the_largest_network_within(
             for name, policy in policies.items()
         }
 
-    monkeypatch.setattr(search, "measure_costs", costs)
+    monkeypatch.setattr(limits, "measure_costs", costs)
     goal = Goal(max_flash_bytes=1150, target="cortex-m4")
     result = shrink(teacher, tmp_path / "s", goal, Options(jobs=1))
     point = result.point(result.chosen)

@@ -105,10 +105,18 @@ def layer_views(
     """
     lanes = target.lanes
     layouts = [
-        affine_layout(layer.fan_in, layer.width, lanes, target.registers, strict, layer.activation)
+        affine_layout(
+            layer.fan_in,
+            layer.width,
+            lanes,
+            target.registers,
+            strict,
+            layer.activation,
+            prepared=index == 0,
+        )
         if lanes > 1
         else Affine(layer.fan_in, layer.width, (), ())
-        for layer in policy.layers
+        for index, layer in enumerate(policy.layers)
     ]
     local = local or bool(layouts[0].rows)
     views = []

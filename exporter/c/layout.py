@@ -22,6 +22,9 @@ from dataclasses import dataclass
 _UNROLLED = 160
 """Most multiply-adds written out one by one; above it, a loop keeps the code in the cache."""
 
+_NARROWEST = 4
+"""Float32 lanes of the narrowest vector."""
+
 _IN_FLIGHT = 8
 """Independent vector additions that hide their latency: 2 units x 4 cycles (Zen, Golden Cove)."""
 
@@ -33,6 +36,11 @@ _REDUCTION = 6
 
 _ACTIVATION = {"tanh": 10, "relu": 1, "identity": 0}
 """Cost of an activation, in multiply-adds: of one number in rows, of a whole vector in columns."""
+
+
+_RELOAD = 30
+"""Cost, in multiply-adds, of loading as a vector what was just written one by one: the load waits
+until every store has reached the cache, since no single one holds all of it."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ def stripes_of(size: int, lanes: int) -> tuple[Stripe, ...]:
     Nine values on 8 lanes are one vector of 8 and one of 4, not two of 8.
     """
     full, rest = divmod(size, lanes)
-    narrow = 4
+    narrow = _NARROWEST
     while narrow < rest:
         narrow *= 2
     if rest and narrow >= lanes:
@@ -113,9 +121,25 @@ class Affine:
 
 
 def affine_layout(
-    inputs: int, outputs: int, lanes: int, registers: int, strict: bool, activation: str
+    inputs: int,
+    outputs: int,
+    lanes: int,
+    registers: int,
+    strict: bool,
+    activation: str,
+    *,
+    prepared: bool,
 ) -> Affine:
-    """The cheapest layout of a layer on *lanes* lanes and *registers* vector registers."""
+    """The cheapest layout of a layer on *lanes* lanes and *registers* vector registers.
+
+    Args:
+        inputs, outputs: its size.
+        lanes: float32 lanes of the widest register.
+        registers: how many there are.
+        strict: one order of additions everywhere, which is the one of columns.
+        activation: of the layer.
+        prepared: its inputs are an observation that was just normalised, not a layer's result.
+    """
     by_rows = stripes_of(inputs, lanes)
     by_columns = stripes_of(outputs, lanes)
     if not strict:
@@ -123,6 +147,8 @@ def affine_layout(
         column_vectors = sum(stripe.vectors for stripe in by_columns)
         each = _ACTIVATION[activation]
         rows_cost = outputs * (row_vectors + _REDUCTION + each)
+        if prepared and inputs % _NARROWEST:  # its last values are written one by one
+            rows_cost += _RELOAD
         # One more load for the broadcast.
         columns_cost = inputs * (column_vectors + 1) + column_vectors * each
         if rows_cost < columns_cost:

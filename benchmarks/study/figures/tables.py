@@ -80,11 +80,18 @@ def returns_table(collection: Collection, environment: str) -> str:
 
 def sizes_table(collection: Collection, environment: str) -> str:
     """Size of the compact policies in one environment, and the steps they took, a row a method."""
-    rows = []
+    notes, rows = Notes(), []
     for method, group in _methods(collection, environment, Notes()):
         if group is None:
             continue
         cells = group.cells
+        whole = [cell.seed for cell in cells if cell.weights == cell.original_weights]
+        if whole and method == "pops":
+            several = "s" if len(whole) > 1 else ""
+            notes.add(
+                f"`{method}` removed nothing at seed{several} {seeds(whole)}: no smaller network "
+                "kept what it asks for, and it delivers its teacher."
+            )
         flops = float(np.mean([cell.flops / cell.original_flops for cell in cells]))
         rows.append(
             [
@@ -98,7 +105,7 @@ def sizes_table(collection: Collection, environment: str) -> str:
                 count([cell.steps for cell in cells]),
             ]
         )
-    return table(_SIZES, rows)
+    return table(_SIZES, rows, notes)
 
 
 def _returns_row(collection: Collection, group: Group, reference: Group | None) -> list[str]:

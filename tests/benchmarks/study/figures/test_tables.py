@@ -51,10 +51,21 @@ def test_a_row_of_sizes_by_hand() -> None:
     ]
     text = sizes_table(collected(*cells), "CartPole-v1")
     # 4·9 + 9·9 + 9·2 = 135 and 4·10 + 10·8 + 8·2 = 136 weights of 17152; FLOPs (Eq 23) 7·9 + 17·9 +
-    # 17·2 = 250 and 7·10 + 19·8 + 15·2 = 252 of 34046; 10, 11 and 12 seconds.
-    expected = "| 9-9 ×2, 10-8 | 135 | 132 | 99.2% | 251 | 99.3% | 40,000 | 11 s |"
+    # 17·2 = 250 and 7·10 + 19·8 + 15·2 = 252 of 34046.
+    expected = "| 9-9 ×2, 10-8 | 135 | 132 | 99.2% | 251 | 99.3% | 40,000 |"
     assert f"| `dsp` {expected}" in text
     assert "| `ppo` | 128-128 | 17,152 | 17,149 | 0.0% | 34,046 | 0.0% |" in text
+
+
+def test_a_method_that_delivers_its_teacher_says_so() -> None:
+    cells = [
+        *level([500], "ppo"),
+        cell(method="pops"),
+        cell(method="pops", seed=1, units=(128, 128)),
+    ]
+    text = sizes_table(collected(*cells), "CartPole-v1")
+    assert "- `pops` removed nothing at seed 1: no smaller network" in text
+    assert "`ppo` removed" not in text
 
 
 def test_one_seed_has_no_spread() -> None:

@@ -61,6 +61,10 @@ _STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_lo
 _STEPS = {"dsp-kd": 0.55}
 """Share of an unpruned policy's steps that a method takes, where it is not all of them."""
 
+_CONTINUOUS_STEPS = {"pops": 3.0}
+"""The same where actions are continuous. PoPS divides its steps among ten stages, of which it does
+two to four; a tenth of an unpruned run is too short for one of them there."""
+
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
 _HELD: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "learning_rate_hold": 0.5}
@@ -105,7 +109,8 @@ def recipe(environment: str, **overrides: Any) -> TrainConfig:
     task = describe(environment)
     known = _SAME_AS.get(environment, environment)
     base = RECIPES.get(known, _DISCRETE if task.discrete else _CONTINUOUS)
-    base = {**base, "steps": round(_STEPS.get(method, 1.0) * base["steps"])}
+    shares = _STEPS if task.discrete else {**_STEPS, **_CONTINUOUS_STEPS}
+    base = {**base, "steps": round(shares.get(method, 1.0) * base["steps"])}
     special = _TASK_SETTINGS.get((known, method), {})
     settings = {**base, **_METHOD_SETTINGS.get(method, {}), **special, **given}
     return TrainConfig.from_json({"environment": environment, **settings})

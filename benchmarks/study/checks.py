@@ -37,8 +37,8 @@ def check_word(text: str, name: str, where: str) -> str:
     """*text*, if it may be a name of ours: it becomes part of names of files and of tables."""
     if not _WORD.fullmatch(text):
         raise StudyProblem(
-            f"{where}: {name} {visible(text)[:_SHOWN]!r} must be letters, digits, '.', '+' or '-', "
-            "at most 80 of them"
+            f"{where}: {name} {visible(text)[:_SHOWN]!r} must be letters, digits, spaces, '.', '+' "
+            "or '-', at most 80 of them"
         )
     return text
 

@@ -3,10 +3,12 @@ from typing import Any
 
 import pytest
 
+from dspctl.benchmarks.study.plan import plan
 from dspctl.benchmarks.study.spec import Search, load_spec, spec_from_values
 from dspctl.errors import StudyProblem
 from tests.benchmarks.study.studies import small
 
+STUDIES = Path(__file__).resolve().parents[3] / "benchmarks" / "studies"
 VALUES: dict[str, Any] = {
     "name": "a study",
     "environments": ["CartPole-v1"],
@@ -39,6 +41,14 @@ VALUES: dict[str, Any] = {
 def test_what_cannot_be_is_refused_by_name(changes: dict[str, Any], said: str) -> None:
     with pytest.raises(StudyProblem, match=said.replace("(", r"\(")):
         spec_from_values({**VALUES, **changes}, "study.toml")
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_published_studies_can_be_run(path: Path) -> None:
+    if path.stem == "original":  # of versions that only EnvPool has
+        pytest.importorskip("envpool")
+    cells = plan(load_spec(path))
+    assert len(cells) == len({cell.key for cell in cells}) > 0
 
 
 def test_a_missing_field_is_named() -> None:

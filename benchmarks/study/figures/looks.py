@@ -57,9 +57,9 @@ def look(method: str) -> Look:
 
 
 def panels(count: int, *, width: float = 4.1, height: float = 3.2) -> tuple["Figure", list["Axes"]]:
-    """A figure with *count* panels in rows of three, and room for a legend above them."""
-    columns = min(count, _COLUMNS)
+    """A figure with *count* panels in rows of up to three, with room for a legend above them."""
     rows = -(-count // _COLUMNS)
+    columns = -(-count // rows)  # four stand in a square
     figure = new_figure(max(width * columns, 6.4), height * rows + 0.5)
     grid = figure.subplots(rows, columns, squeeze=False)
     found = [axes for row in grid for axes in row]

@@ -81,9 +81,9 @@ def shrink(
 
     Trains small networks with the policy as their teacher, from large to small, and tests each on
     100 episodes: the share that it keeps must be at least **--keep** at the lower end of a 95%
-    interval. With the fewest units found, it leaves out inputs while that passes. The result is
-    confirmed on other episodes. Everything that was trained is kept; the same command goes on
-    where it was stopped.
+    interval. The first trial that passes ends a network's training. With the fewest units found,
+    inputs are left out while that passes. The result is confirmed on other episodes. Everything
+    that was trained is kept; the same command goes on where it was stopped.
     """
     from dspctl.benchmarks.shrink import Goal, Options, with_costs
     from dspctl.benchmarks.shrink import shrink as search

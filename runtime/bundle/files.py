@@ -8,6 +8,7 @@ is not held is read again when somebody asks for it, and compared again.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,7 @@ def verified_files(
         if hold(name):
             held[name] = _read(path, name, entry)
         elif (path / name).stat().st_size != entry.size_bytes or (
-            sha256_of_file(path / name) != (entry.sha256, entry.size_bytes)
+            sha256_of_file(path / name, links=False) != (entry.sha256, entry.size_bytes)
         ):
             raise _another_file(name)
     return BundleFiles(path, entries, held)
@@ -126,11 +127,24 @@ def _names_under(folder: str) -> set[str]:
                 elif entry.is_file(follow_symlinks=False):
                     names.add(name)
                 else:
-                    raise errors.BundleTampered(
-                        f"{visible(name)} is a link or a special file: export again, and copy "
-                        "with links followed"
-                    )
+                    raise _special(name)
     return names
+
+
+def refuse_special(path: Path, name: str) -> None:
+    """Refuse what is neither a file nor a folder, nor anything that is not there.
+
+    Raises:
+        BundleTampered: it is a link, a pipe, a device or a folder.
+    """
+    if not stat.S_ISREG((path / name).lstat().st_mode):
+        raise _special(name)
+
+
+def _special(name: str) -> errors.BundleTampered:
+    return errors.BundleTampered(
+        f"{visible(name)} is a link or a special file: export again, and copy with links followed"
+    )
 
 
 def _refuse_links(path: Path, name: str) -> None:

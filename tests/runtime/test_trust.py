@@ -532,7 +532,7 @@ def test_keys_that_are_not_there(bundle: Path, maker: Pair, tmp_path: Path) -> N
         with pytest.raises(errors.KeyNotFound, match="cannot be read"):
             private_key_from_file(path, lambda: None)
     os.mkfifo(tmp_path / "pipe.pem")  # opening it would wait for a writer
-    with pytest.raises(errors.KeyNotFound, match="it is no file"):
+    with pytest.raises(errors.KeyNotFound, match="it is no plain file"):
         public_keys([tmp_path / "pipe.pem"])
     (tmp_path / "empty").mkdir()
     with pytest.raises(errors.KeyNotFound, match=r"holds no \.pem file"):

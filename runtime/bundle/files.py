@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from dspctl.runtime.bundle.manifest import MANIFEST, MOST_FILES, SIGNATURES, FileEntry
 from dspctl.runtime.digest import sha256, sha256_of_file
 from dspctl.runtime.on_demand import errors
-from dspctl.runtime.untrusted import read_bytes, visible
+from dspctl.runtime.untrusted import read_bytes, visible_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,7 +88,7 @@ def verified_files(
     present = _names_under(str(path))
     unlisted = sorted(present - entries.keys() - {MANIFEST, SIGNATURES})
     if unlisted:
-        names = visible(", ".join(unlisted[:5]))
+        names = visible_name(", ".join(unlisted[:5]))
         raise errors.BundleTampered(
             f"{names} not listed in {MANIFEST}: remove what does not "
             "belong to the bundle, or copy it again"
@@ -143,7 +143,8 @@ def refuse_special(path: Path, name: str) -> None:
 
 def _special(name: str) -> errors.BundleTampered:
     return errors.BundleTampered(
-        f"{visible(name)} is a link or a special file: export again, and copy with links followed"
+        f"{visible_name(name)} is a link or a special file: export again, and copy with links "
+        "followed"
     )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from dspctl.errors import BundleTampered, DeployLocked, NoDeployment, WriteFailed
 from dspctl.runtime.bundle.manifest import Manifest, version_key
 from dspctl.runtime.files import sync_folder
-from dspctl.runtime.untrusted import opener_without_links, visible
+from dspctl.runtime.untrusted import opener_without_links, visible_name
 
 RELEASES = "releases"
 CURRENT, PREVIOUS = "current", "previous"
@@ -167,8 +167,8 @@ class Place:
         release = _parsed(target.name) if target.parent == Path(RELEASES) else None
         if release is None:
             raise NoDeployment(
-                f"{path} leads to {visible(str(target))}, which is no release: dspctl did not put "
-                "it there; choose another folder, or remove the link"
+                f"{path} leads to {visible_name(str(target))}, which is no release: dspctl did not "
+                "put it there; choose another folder, or remove the link"
             )
         return release
 
@@ -247,7 +247,7 @@ def _check_names(path: Path, *, create: bool) -> None:
     strange = sorted(name for name in names if name not in _OWN and not name.startswith(_TEMPORARY))
     if strange:
         raise NoDeployment(
-            f"{path} holds {visible(strange[0])}, so it is no folder of deployments: choose "
+            f"{path} holds {visible_name(strange[0])}, so it is no folder of deployments: choose "
             "another one"
         )
     # Through a link bundles would be written, and old ones removed, somewhere else.

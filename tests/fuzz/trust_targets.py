@@ -87,11 +87,12 @@ def _deployment(data: bytes, folder: Path) -> object:
             _make(to, line)
     trust = Trust(_trusted(folder, 1))
     if len(data) % 2:
-        done, versions = rollback(to, trust=trust), ("1", "2", "3")
+        done = rollback(to, trust=trust)
     else:
         source = seeds.put_bundle(folder / "source", "3")
-        done, versions = deploy(source, to, trust=trust), ("3",)
-    _check_runs(to, trust, versions)
+        done = deploy(source, to, trust=trust)
+        assert done.release.version == "3"
+    _check_runs(to, trust)
     with Quiet():
         showing._draw(done, "it")
     return done
@@ -111,11 +112,10 @@ def _make(to: Path, line: bytes) -> None:
         (to / os.fsdecode(name)).write_bytes(b"")
 
 
-def _check_runs(to: Path, trust: Trust, versions: tuple[str, ...]) -> None:
+def _check_runs(to: Path, trust: Trust) -> None:
     """What runs was installed here, is whole and signed."""
     link = (to / "current").readlink().as_posix()
     found = open_bundle(to / "current", trust=trust)
-    assert found.manifest.version in versions
     assert link.startswith(f"releases/{seeds.release(found.manifest.version)}")
     assert found.digest == sha256(seeds.bundle(found.manifest.version)[MANIFEST])
 

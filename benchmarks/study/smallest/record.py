@@ -88,7 +88,8 @@ def load_smallest(path: Path) -> Smallest | None:
         found = decode_record(Smallest, values, "smallest")
         for one in found.searches:
             check_search(one.search)
-            if one.search.teacher.weights < 1 or min(one.teacher_call_ns, one.call_ns or 1.0) <= 0:
+            calls = [each for each in (one.teacher_call_ns, one.call_ns) if each is not None]
+            if one.search.teacher.weights < 1 or min(calls) <= 0:
                 raise ValueError(f"the teacher of {one.search.source} has no weights, or no time")
             found_one = one.search.chosen != ""
             confirmed = one.search.confirmation is not None

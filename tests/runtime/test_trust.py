@@ -204,31 +204,25 @@ def test_every_bit_of_a_signature_counts(bundle: Path, maker: Pair) -> None:
             open_bundle(bundle, trust=trusting(maker))
 
 
-def test_no_flipped_bit_goes_unnoticed(bundle: Path, maker: Pair, tmp_path: Path) -> None:
-    """In the manifest, its signatures and every other file."""
+def test_a_bit_flipped_among_two_signatures(bundle: Path, maker: Pair, tmp_path: Path) -> None:
+    """It spoils the maker's, the file's form, or the other one, of which nobody here knows anything.
+
+    One bit anywhere in a bundle is the matter of ``tests/attacks/test_flips.py``.
+    """
     maker.sign(bundle)
     pair_in(tmp_path / "keys", "other").sign(bundle)
     rng, trust = np.random.default_rng(0), trusting(maker)
-    counted: dict[str, int] = {}
-    for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
-        content = path.read_bytes()
-        for _ in range(100):
-            flipped = bytearray(content)
-            flipped[rng.integers(len(flipped))] ^= 1 << int(rng.integers(8))
-            path.write_bytes(flipped)
-            try:
-                signed_by = open_bundle(bundle, trust=trust).signed_by
-            except errors.BundleProblem:
-                counted[path.name] = counted.get(path.name, 0) + 1
-            else:  # the other signature, of which nobody here knows whether it holds
-                assert path.name == SIGNATURES
-                assert signed_by == (key_id(maker),)
-        path.write_bytes(content)
-    assert {name for name, count in counted.items() if count == 100} == {
-        path.name for path in bundle.rglob("*") if path.is_file() and path.name != SIGNATURES
-    }
-    assert 50 < counted[SIGNATURES] < 100
-    open_bundle(bundle, trust=trust)
+    path, refused = bundle / SIGNATURES, 0
+    content = path.read_bytes()
+    for _ in range(100):
+        flipped = bytearray(content)
+        flipped[rng.integers(len(flipped))] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        try:
+            assert open_bundle(bundle, trust=trust).signed_by == (key_id(maker),)
+        except errors.BundleProblem:
+            refused += 1
+    assert 50 < refused < 100
 
 
 def test_files_swapped_between_two_signed_bundles_are_refused(maker: Pair, tmp_path: Path) -> None:

@@ -132,10 +132,11 @@ def _names_under(folder: str) -> set[str]:
 
 
 def refuse_special(path: Path, name: str) -> None:
-    """Refuse what is neither a file nor a folder, nor anything that is not there.
+    """Refuse what has a file's name and is none.
 
     Raises:
         BundleTampered: it is a link, a pipe, a device or a folder.
+        OSError: it is not there.
     """
     if not stat.S_ISREG((path / name).lstat().st_mode):
         raise _special(name)

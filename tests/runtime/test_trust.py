@@ -205,7 +205,7 @@ def test_every_bit_of_a_signature_counts(bundle: Path, maker: Pair) -> None:
 
 
 def test_a_bit_flipped_among_two_signatures(bundle: Path, maker: Pair, tmp_path: Path) -> None:
-    """It spoils the maker's, the file's form, or the other one, of which nobody here knows anything.
+    """It spoils the maker's, the file's form, or the other one, which nobody here can check.
 
     One bit anywhere in a bundle is the matter of ``tests/attacks/test_flips.py``.
     """

@@ -41,8 +41,12 @@ def sha256_of_parts(parts: Iterable[bytes]) -> str:
     return str(state.hexdigest())
 
 
-def sha256_of_file(path: Path) -> tuple[str, int]:
+def sha256_of_file(path: Path, *, links: bool = True) -> tuple[str, int]:
     """Hex SHA-256 and size in bytes of what reading a file gives, which is not kept.
+
+    Args:
+        path: where it is.
+        links: as `open_plain` takes it.
 
     Raises:
         OSError: it cannot be read.
@@ -51,7 +55,7 @@ def sha256_of_file(path: Path) -> tuple[str, int]:
     size = 0
     buffer = bytearray(_CHUNK_BYTES)
     view = memoryview(buffer)
-    with open_plain(path) as file:
+    with open_plain(path, links=links) as file:
         while count := file.readinto(buffer):  # type: ignore[attr-defined]  # unbuffered
             state.update(view[:count])
             size += count

@@ -91,6 +91,11 @@ def visible(text: str) -> str:
     return _NOT_PLAIN.sub(lambda found: found[0] if found[0] in "\n\t" else "\ufffd", text)
 
 
+def visible_name(text: str) -> str:
+    """*text* in a sentence: as `visible`, and on one line."""
+    return _NOT_PLAIN.sub("\ufffd", text)
+
+
 def check_name(text: str, where: str) -> str:
     """*text*, if it may be a name.
 

@@ -16,6 +16,7 @@ from dspctl.runtime.untrusted import read_bytes
 
 _LARGEST_BYTES = 1 << 24
 _MOST_LAYERS = 16
+_MOST_EPISODES = 10_000
 SCHEMA = 1
 FILE = "shrink.json"
 
@@ -197,14 +198,16 @@ def check_search(result: ShrinkResult) -> None:
     """What no field's type says.
 
     Raises:
-        ValueError: a network without returns or of no size; a candidate of another name than one
-            that the search gives, since these are folders; two of one name.
+        ValueError: a network without returns, with too many, or of no size; a candidate of another
+            name than one that the search gives, since these are folders; two of one name.
     """
     for network in (result.teacher, *(point.network for point in result.points)):
-        if not network.returns or min(*network.units, network.inputs, network.weights, 0) < 0:
-            raise ValueError("a network has no returns, or fewer than no units")
-        if max(map(abs, network.returns)) > LARGEST_RETURN:
-            raise ValueError("a network has larger returns than there are")
+        _check_returns(network.returns)
+        if min(*network.units, network.inputs, network.weights, 0) < 0:
+            raise ValueError("a network has fewer than no units")
+    if result.confirmation is not None:
+        _check_returns(result.confirmation.student)
+        _check_returns(result.confirmation.teacher)
     names = [point.candidate.name for point in result.points]
     if len(set(names)) < len(names) or (result.chosen and result.chosen not in names):
         raise ValueError("two candidates have one name, or the chosen one is not among them")
@@ -214,6 +217,14 @@ def check_search(result: ShrinkResult) -> None:
             raise ValueError("a candidate has an activation that no search tries")
         if len(candidate.hidden) > _MOST_LAYERS or min(*candidate.hidden, candidate.size, 0) < 0:
             raise ValueError("a candidate has layers that no search tries")
+
+
+def _check_returns(returns: tuple[float, ...]) -> None:
+    """Shares are drawn from these thousands of times."""
+    if not 1 <= len(returns) <= _MOST_EPISODES:
+        raise ValueError(f"a network has {len(returns)} returns, not 1 to {_MOST_EPISODES}")
+    if max(map(abs, returns)) > LARGEST_RETURN:
+        raise ValueError("a network has larger returns than there are")
 
 
 def save_shrink(result: ShrinkResult, folder: Path) -> None:

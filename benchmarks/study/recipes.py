@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
+from dspctl.benchmarks.record.decode import decode
 from dspctl.benchmarks.study.record import StudyResults, load_results
 from dspctl.benchmarks.study.spec import BASE
 from dspctl.errors import DspctlError, ResultProblem
-from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.strict_json import Fields, fields_from_json
 from dspctl.runtime.untrusted import read_bytes
 
 STORED = Path(__file__).resolve().parents[1] / "results"
@@ -74,25 +75,30 @@ def stored_rows(folder: Path = STORED) -> list[Row]:
 def _rows_from_returns(path: Path) -> list[Row]:
     """The rows of the earlier record, which has a cell's mean but not its episodes."""
     try:
-        content = value_from_json(read_bytes(path, _LARGEST_BYTES), "it")
-        if content["schema"] != _EARLIER_SCHEMA:
-            raise ValueError(f"schema {content['schema']}, not {_EARLIER_SCHEMA}")
-        return [
-            Row(
-                environment=cell["environment"],
-                method=cell["method"],
-                seed=cell["seed"],
-                mean=cell["mean"],
-                units=tuple(cell["units"]),
-                weight_sparsity=cell["weight_sparsity"],
-                seconds=cell["seconds"],
-            )
-            for cell in content["cells"]
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        content = fields_from_json(read_bytes(path, _LARGEST_BYTES), "it")
+        if (schema := content.integer("schema")) != _EARLIER_SCHEMA:
+            raise ValueError(f"schema {schema}, not {_EARLIER_SCHEMA}")
+        cells = content.take("cells")
+        if not isinstance(cells, list):
+            raise ValueError("its cells are no list")
+        return [_row_from_json(Fields(cell, "a cell")) for cell in cells]
+    except (OSError, ValueError) as error:
         raise ResultProblem(
             f"{path} holds no returns ({error}): make them with  make returns"
         ) from error
+
+
+def _row_from_json(cell: Fields) -> Row:
+    """What the table needs of a cell; the earlier record has more in it."""
+    return Row(
+        environment=cell.name("environment"),
+        method=cell.name("method"),
+        seed=cell.integer("seed"),
+        mean=cell.number("mean"),
+        units=decode(tuple[int, ...], cell.take("units"), "units"),
+        weight_sparsity=cell.number("weight_sparsity"),
+        seconds=cell.number("seconds"),
+    )
 
 
 def markdown_table(rows: Iterable[Row]) -> str:

@@ -8,13 +8,14 @@ is not held is read again when somebody asks for it, and compared again.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from dspctl.runtime.bundle.manifest import MANIFEST, MOST_FILES, SIGNATURES, FileEntry
 from dspctl.runtime.digest import sha256, sha256_of_file
 from dspctl.runtime.on_demand import errors
-from dspctl.runtime.untrusted import read_bytes, visible
+from dspctl.runtime.untrusted import read_bytes, visible_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,7 +88,7 @@ def verified_files(
     present = _names_under(str(path))
     unlisted = sorted(present - entries.keys() - {MANIFEST, SIGNATURES})
     if unlisted:
-        names = visible(", ".join(unlisted[:5]))
+        names = visible_name(", ".join(unlisted[:5]))
         raise errors.BundleTampered(
             f"{names} not listed in {MANIFEST}: remove what does not "
             "belong to the bundle, or copy it again"
@@ -99,7 +100,7 @@ def verified_files(
         if hold(name):
             held[name] = _read(path, name, entry)
         elif (path / name).stat().st_size != entry.size_bytes or (
-            sha256_of_file(path / name) != (entry.sha256, entry.size_bytes)
+            sha256_of_file(path / name, links=False) != (entry.sha256, entry.size_bytes)
         ):
             raise _another_file(name)
     return BundleFiles(path, entries, held)
@@ -126,11 +127,26 @@ def _names_under(folder: str) -> set[str]:
                 elif entry.is_file(follow_symlinks=False):
                     names.add(name)
                 else:
-                    raise errors.BundleTampered(
-                        f"{visible(name)} is a link or a special file: export again, and copy "
-                        "with links followed"
-                    )
+                    raise _special(name)
     return names
+
+
+def refuse_special(path: Path, name: str) -> None:
+    """Refuse what has a file's name and is none.
+
+    Raises:
+        BundleTampered: it is a link, a pipe, a device or a folder.
+        OSError: it is not there.
+    """
+    if not stat.S_ISREG((path / name).lstat().st_mode):
+        raise _special(name)
+
+
+def _special(name: str) -> errors.BundleTampered:
+    return errors.BundleTampered(
+        f"{visible_name(name)} is a link or a special file: export again, and copy with links "
+        "followed"
+    )
 
 
 def _refuse_links(path: Path, name: str) -> None:

@@ -252,6 +252,8 @@ def manifest_from_bytes(data: bytes) -> Manifest:
         raise ValueError(f"{MANIFEST} lists no targets, or one of them twice")
     if POLICY not in manifest.files:
         raise ValueError(f"{MANIFEST} lists no {POLICY}")
+    if len({name.lower() for name in manifest.files}) < len(manifest.files):
+        raise ValueError(f"{MANIFEST} lists two files whose names differ in case alone")
     if len(manifest.files) > MOST_FILES:
         raise ValueError(f"{MANIFEST} lists more than {MOST_FILES} files")
     if sum(entry.size_bytes for entry in manifest.files.values()) > LARGEST_BUNDLE_BYTES:
@@ -285,7 +287,7 @@ def _build_from_json(fields: Fields) -> Build:
 
 
 def _entry_from_json(name: str, value: Any) -> FileEntry:
-    own = name in (MANIFEST, SIGNATURES)
+    own = name.lower() in (MANIFEST, SIGNATURES)
     if own or not _SAFE_NAME.fullmatch(name) or len(name) > _LONGEST_PATH:
         raise ValueError(f"{MANIFEST} lists the unsafe file name {name[:80]!r}")
     fields = Fields(value, f"{MANIFEST}: {name}")

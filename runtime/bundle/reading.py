@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from dspctl.runtime.bundle.artefacts import PARITY, Artefact, artefacts_from_bytes
-from dspctl.runtime.bundle.files import BundleFiles, verified_files
+from dspctl.runtime.bundle.files import BundleFiles, refuse_special, verified_files
 from dspctl.runtime.bundle.manifest import (
     LARGEST_MANIFEST_BYTES,
     MANIFEST,
@@ -157,6 +157,7 @@ def _signatures(
     if os.path.lexists(path / SIGNATURES):  # else nothing of it is loaded: see decision 0011
         from dspctl.runtime.bundle.signatures import signatures_in
 
+        refuse_special(path, SIGNATURES)  # here, since else it would seem to be missing
         found = signatures_in(path)
     if trust is None:
         return found, ()

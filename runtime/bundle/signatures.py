@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dspctl.runtime.bundle.manifest import SIGNATURES, canonical_json
 from dspctl.runtime.records import record
 from dspctl.runtime.strict_json import Fields, fields_from_json
+from dspctl.runtime.untrusted import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,20 +93,14 @@ def signatures_from_bytes(data: bytes) -> tuple[Signature, ...]:
 def signatures_in(folder: Path) -> tuple[Signature, ...]:
     """The signatures that lie in a bundle; empty where there is no such file.
 
-    A link or a special file is not read: it is refused when the folder's files are compared.
-
     Raises:
         ValueError: the file is malformed, or too large to be one.
-        OSError: it cannot be read.
+        OSError: it cannot be read, is a link or no plain file.
     """
-    path = folder / SIGNATURES
-    if path.is_symlink() or not path.is_file():
+    try:
+        return signatures_from_bytes(read_bytes(folder / SIGNATURES, LARGEST_BYTES, links=False))
+    except FileNotFoundError:
         return ()
-    with path.open("rb") as file:
-        data = file.read(LARGEST_BYTES + 1)
-    if len(data) > LARGEST_BYTES:
-        raise ValueError(f"{SIGNATURES} is too large to be one")
-    return signatures_from_bytes(data)
 
 
 def with_signature(signatures: Sequence[Signature], new: Signature) -> tuple[Signature, ...]:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from dspctl.errors import BundleProblem, BundleUnfit
 from dspctl.runtime.bundle import MANIFEST, Bundle, open_bundle
-from dspctl.runtime.bundle.manifest import SIGNATURES
+from dspctl.runtime.bundle.manifest import LARGEST_MANIFEST_BYTES, SIGNATURES
 from dspctl.runtime.bundle.signatures import bytes_from_signatures
 from dspctl.runtime.deploy.place import Place, Release
 from dspctl.runtime.files import sync_folder
 from dspctl.runtime.trust import Trust
+from dspctl.runtime.untrusted import read_bytes
 from dspctl.runtime.verify import Verification, verify
 
 _EXECUTABLE, _PLAIN = 0o755, 0o644
@@ -24,11 +25,7 @@ def there_already(
 ) -> Release | None:
     """An installed copy that is as good as the source: whole, and with the same signatures."""
     for each in place.installed():
-        if (each.name, each.version, each.digest) != (
-            release.name,
-            release.version,
-            release.digest,
-        ):
+        if each.names != release.names:
             continue
         try:
             held = open_bundle(place.folder(each), hold=hold_nothing, trust=trust)
@@ -88,7 +85,8 @@ def _numbered(release: Release, number: int) -> Release:
 
 def _copy(source: Bundle, folder: Path) -> None:
     """Every file, flushed to the disk. What is written is what was compared with the manifest."""
-    manifest = (source.path / MANIFEST).read_bytes()  # another one would not verify afterwards
+    # Another one than was verified would not verify afterwards.
+    manifest = read_bytes(source.path / MANIFEST, LARGEST_MANIFEST_BYTES, links=False)
     contents = {MANIFEST: manifest}
     if source.signatures:
         contents[SIGNATURES] = bytes_from_signatures(source.signatures)

@@ -9,9 +9,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from dspctl.errors import DeployLocked, NoDeployment, WriteFailed
+from dspctl.errors import BundleTampered, DeployLocked, NoDeployment, WriteFailed
 from dspctl.runtime.bundle.manifest import Manifest, version_key
 from dspctl.runtime.files import sync_folder
+from dspctl.runtime.untrusted import opener_without_links, visible_name
 
 RELEASES = "releases"
 CURRENT, PREVIOUS = "current", "previous"
@@ -22,7 +23,9 @@ _OWN = frozenset({RELEASES, CURRENT, PREVIOUS, _LOCK})
 _DIGEST_DIGITS = 16
 _VERSION_PARTS = 4
 # A bundle's name is a C identifier and its version digits and dots, so no "-" is in either.
-_RELEASE = re.compile(r"([a-z][a-z0-9_]*)-([0-9.]+)-([0-9a-f]{16})(?:-([0-9]+))?")
+_RELEASE = re.compile(
+    r"([a-z][a-z0-9_]{0,62})-([0-9]{1,9}(?:\.[0-9]{1,9}){0,3})-([0-9a-f]{16})(?:-[0-9]{1,9})?"
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Release:
     name: str
     version: str
     digest: str
+
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """What it is, whichever of its copies: name, version, digest."""
+        return self.name, self.version, self.digest
 
     @property
     def order(self) -> tuple[int, ...]:
@@ -84,13 +92,27 @@ class Place:
         found = [
             (entry.stat().st_mtime_ns, entry.name, release)
             for entry in self.releases.iterdir()
-            if entry.is_dir() and (release := _parsed(entry.name)) is not None
+            if entry.is_dir()
+            and not entry.is_symlink()
+            and (release := _parsed(entry.name)) is not None
         ]
         return [release for _, _, release in sorted(found, key=lambda each: each[:2], reverse=True)]
 
     def folder(self, release: Release) -> Path:
         """Where a release's files are."""
         return self.releases / release.folder
+
+    def refuse_link(self, release: Release) -> None:
+        """Refuse a release whose folder is a link: what it leads to was not installed here.
+
+        Raises:
+            BundleTampered: it is one.
+        """
+        if self.folder(release).is_symlink():
+            raise BundleTampered(
+                f"{self.folder(release)} is a link, so dspctl did not put it there: remove it, and "
+                "deploy the bundle that you want"
+            )
 
     def temporary(self) -> Path:
         """A name in ``releases/`` that no release has."""
@@ -138,12 +160,15 @@ class Place:
             if os.path.lexists(path):
                 raise NoDeployment(f"{path} is not a link, so dspctl did not put it there")
             return None
-        target = path.readlink()
+        try:
+            target = path.readlink()
+        except OSError as error:  # it was a link a moment ago
+            raise _unwritable(self.path, error) from error
         release = _parsed(target.name) if target.parent == Path(RELEASES) else None
         if release is None:
             raise NoDeployment(
-                f"{path} leads to {target}, which is no release: dspctl did not put it there; "
-                "choose another folder, or remove the link"
+                f"{path} leads to {visible_name(str(target))}, which is no release: dspctl did not "
+                "put it there; choose another folder, or remove the link"
             )
         return release
 
@@ -164,13 +189,14 @@ def locked(path: Path, *, create: bool) -> Iterator[Place]:
     Raises:
         NoDeployment: it holds something else, or nothing and *create* is False.
         DeployLocked: another process is at it.
-        WriteFailed: it cannot be made or written.
+        WriteFailed: it cannot be made or written, or its lock is a link or no plain file.
     """
     check_place(path, create=create)
     try:
         (path / RELEASES).mkdir(parents=True, exist_ok=True)
         sync_folder(path.parent)
-        descriptor = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        descriptor = opener_without_links(str(path / _LOCK), flags)
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
@@ -221,5 +247,12 @@ def _check_names(path: Path, *, create: bool) -> None:
     strange = sorted(name for name in names if name not in _OWN and not name.startswith(_TEMPORARY))
     if strange:
         raise NoDeployment(
-            f"{path} holds {strange[0]}, so it is no folder of deployments: choose another one"
+            f"{path} holds {visible_name(strange[0])}, so it is no folder of deployments: choose "
+            "another one"
+        )
+    # Through a link bundles would be written, and old ones removed, somewhere else.
+    if (path / RELEASES).is_symlink():
+        raise NoDeployment(
+            f"{path / RELEASES} is a link, so dspctl did not put it there: choose another folder, "
+            "or remove the link"
         )

@@ -12,13 +12,24 @@ from typing import TYPE_CHECKING, Any
 
 from dspctl.errors import MissingExtra
 from dspctl.runtime.digest import sha256
+from dspctl.runtime.trust.pkcs8 import encrypted_der
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
+_PRIME = 2**255 - 19
+_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+_SMALL_ORDER = frozenset({0, 1, _PRIME - 1, _ORDER_8, _PRIME - _ORDER_8})
+"""Second coordinates of the eight points whose order divides 8."""
+
+
 class NeedsPassphrase(ValueError):
     """The private key is encrypted."""
+
+
+class WeakKey(ValueError):
+    """Anybody can make signatures that hold with this public key."""
 
 
 def key_id_of(public: bytes) -> str:
@@ -71,21 +82,22 @@ def private_from_pem(data: bytes, passphrase: str | None) -> bytes:
 
     Raises:
         NeedsPassphrase: it is encrypted, and *passphrase* is None.
+        TooCostly: trying a passphrase takes longer than anybody wants to wait.
         ValueError: it is no such file, another kind of key, or the passphrase is wrong.
     """
     serialization = _serialization("signing")
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    if b"ENCRYPTED" not in data:
-        passphrase = None  # cryptography refuses a passphrase that nobody needs
     try:
-        key = serialization.load_pem_private_key(
-            data, None if passphrase is None else passphrase.encode()
-        )
-    except TypeError as error:
-        raise NeedsPassphrase(str(error)) from None
-    except UnsupportedAlgorithm as error:
+        if b"ENCRYPTED" not in data:
+            key = serialization.load_pem_private_key(data, None)
+        else:
+            der = encrypted_der(data)
+            if passphrase is None:
+                raise NeedsPassphrase("it is encrypted")
+            key = serialization.load_der_private_key(der, passphrase.encode())
+    except (TypeError, UnsupportedAlgorithm, InternalError) as error:  # the last: 31 bytes of key
         raise ValueError(str(error)) from None
     if not isinstance(key, Ed25519PrivateKey):
         raise ValueError("another kind of key")
@@ -94,18 +106,25 @@ def private_from_pem(data: bytes, passphrase: str | None) -> bytes:
 
 
 def public_from_pem(data: bytes) -> bytes:
-    """The key in a SubjectPublicKeyInfo file. Raises ValueError where it is none of Ed25519."""
+    """The key in a SubjectPublicKeyInfo file.
+
+    Raises:
+        WeakKey: the point is of small order. RFC 8032 leaves it to us to refuse it.
+        ValueError: it is no such file, or another kind of key.
+    """
     serialization = _serialization("checking a signature")
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InternalError, UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
     try:
         key = serialization.load_pem_public_key(data)
-    except UnsupportedAlgorithm as error:
+    except (UnsupportedAlgorithm, InternalError) as error:
         raise ValueError(str(error)) from None
     if not isinstance(key, Ed25519PublicKey):
         raise ValueError("another kind of key")
     raw: bytes = key.public_bytes_raw()
+    if (int.from_bytes(raw, "little") & (1 << 255) - 1) % _PRIME in _SMALL_ORDER:
+        raise WeakKey("of small order")
     return raw
 
 

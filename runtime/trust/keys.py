@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -20,12 +18,15 @@ from dspctl.errors import (
 from dspctl.runtime.bundle.signatures import is_key_id
 from dspctl.runtime.files import write_bytes
 from dspctl.runtime.trust import ed25519
+from dspctl.runtime.trust.pkcs8 import TooCostly
+from dspctl.runtime.untrusted import open_plain
 
 PUBLIC_SUFFIX = ".pem"
 PRIVATE_SUFFIX = ".key"
 
 _LARGEST_BYTES = 1 << 16
 _LARGEST_LIST_BYTES = 1 << 20
+_MOST_KEYS = 1000
 
 
 class KeyPair(NamedTuple):
@@ -84,7 +85,7 @@ def private_key_from_file(path: Path, passphrase: Callable[[], str | None]) -> b
     Raises:
         KeyNotFound: there is no such file, or it cannot be read.
         KeyExposed: others than its owner may read it.
-        KeyFormat: it is no private Ed25519 key.
+        KeyFormat: it is no private Ed25519 key, or one whose passphrase takes too long to try.
         KeyPassphrase: it is encrypted, and the passphrase is not given or wrong.
         MissingExtra: ``cryptography`` is not installed.
     """
@@ -93,6 +94,11 @@ def private_key_from_file(path: Path, passphrase: Callable[[], str | None]) -> b
         return ed25519.private_from_pem(data, None)
     except ed25519.NeedsPassphrase:
         given = passphrase()
+    except TooCostly as error:
+        raise KeyFormat(
+            f"{path} cannot be opened in reasonable time ({error}): encrypt it again with  openssl "
+            "pkcs8 -topk8"
+        ) from None
     except ValueError:
         raise KeyFormat(
             f"{path} is no private Ed25519 key in PEM: make one with  dspctl keygen NAME"
@@ -113,7 +119,7 @@ def public_keys(paths: Iterable[str | os.PathLike[str]]) -> Mapping[str, bytes]:
 
     Raises:
         KeyNotFound: a path does not exist or cannot be read, or a folder holds no key.
-        KeyFormat: a file is no public Ed25519 key.
+        KeyFormat: a file is no public Ed25519 key, or a folder holds more than 1,000.
         MissingExtra: ``cryptography`` is not installed.
     """
     found = {}
@@ -125,6 +131,11 @@ def public_keys(paths: Iterable[str | os.PathLike[str]]) -> Mapping[str, bytes]:
                 files = sorted(entry for entry in path.iterdir() if entry.suffix == PUBLIC_SUFFIX)
             except OSError as error:
                 raise _unreadable(path, error) from error
+            if len(files) > _MOST_KEYS:
+                raise KeyFormat(
+                    f"{path} holds {len(files)} {PUBLIC_SUFFIX} files, and at most {_MOST_KEYS} "
+                    "are read: name a folder of the keys that are trusted"
+                )
             if not files:
                 raise KeyNotFound(f"{path} holds no {PUBLIC_SUFFIX} file: put public keys there")
         for file in files:
@@ -165,6 +176,11 @@ def _public_key(path: Path) -> bytes:
         )
     try:
         return ed25519.public_from_pem(data)
+    except ed25519.WeakKey:
+        raise KeyFormat(
+            f"{path} is a key with which anybody can sign: remove it, ask who put it there, and "
+            "take the .pem file that  dspctl keygen  wrote"
+        ) from None
     except ValueError:
         raise KeyFormat(
             f"{path} is no public Ed25519 key in PEM: make one with  openssl pkey -pubout  from "
@@ -180,12 +196,8 @@ def _unreadable(path: Path, error: OSError) -> KeyNotFound:
 
 def _read(path: Path, *, private: bool = False, limit_bytes: int = _LARGEST_BYTES) -> bytes:
     try:
-        # Not blocking, so that a pipe of this name does not hang; regular files ignore it.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as file:
-            held = os.fstat(descriptor)  # of what is read, not of what has the name now
-            if not stat.S_ISREG(held.st_mode):
-                raise OSError(errno.EINVAL, "it is no file")
+        with open_plain(path) as file:
+            held = os.fstat(file.fileno())  # of what is read, not of what has the name now
             if private and held.st_mode & 0o077:
                 raise KeyExposed(
                     f"others can read {path} (mode {held.st_mode & 0o777:04o}): run  "

@@ -9,7 +9,7 @@ from dspctl.errors import BundleTampered, BundleUnfit, DspctlError, TooManySigna
 from dspctl.runtime.backends.numpy_runner import NumpyRunner
 from dspctl.runtime.backends.registry import golden_of, prove
 from dspctl.runtime.bundle import MANIFEST, Bundle, open_bundle
-from dspctl.runtime.bundle.manifest import SIGNATURES
+from dspctl.runtime.bundle.manifest import LARGEST_MANIFEST_BYTES, SIGNATURES
 from dspctl.runtime.bundle.signatures import (
     MOST_SIGNATURES,
     Signature,
@@ -20,6 +20,7 @@ from dspctl.runtime.bundle.signatures import (
 from dspctl.runtime.digest import sha256
 from dspctl.runtime.files import sync_folder
 from dspctl.runtime.trust import ed25519
+from dspctl.runtime.untrusted import read_bytes
 
 
 class Signed(NamedTuple):
@@ -65,7 +66,7 @@ def sign_bundle(path: Path, private: bytes) -> Signed:
     key_id = ed25519.key_id_of(ed25519.public_of(private))
     bundle = open_bundle(path, hold=_hold_nothing)
     _check_policy(bundle)
-    manifest = (path / MANIFEST).read_bytes()
+    manifest = _manifest_of(path)
     if sha256(manifest) != bundle.digest:
         raise BundleTampered(f"{path}: {MANIFEST} changed while it was verified: verify it again")
     new = Signature(key_id, ed25519.sign(private, message_of(manifest)))
@@ -80,6 +81,13 @@ def sign_bundle(path: Path, private: bytes) -> Signed:
         _put(path.resolve(), bytes_from_signatures(signatures))
     signers = tuple(sorted(each.key_id for each in signatures))
     return Signed(path, key_id, bundle.digest, signers, changed)
+
+
+def _manifest_of(path: Path) -> bytes:
+    try:
+        return read_bytes(path / MANIFEST, LARGEST_MANIFEST_BYTES, links=False)
+    except (OSError, ValueError):
+        return b""  # it was there a moment ago: another one than was verified
 
 
 def _hold_nothing(name: str) -> bool:

@@ -17,6 +17,7 @@ from dspctl.runtime.bundle.manifest import SIGNATURES
 from tests.cli.conftest import ROOT, Call
 from tests.cli.test_errors import MAIN, assert_sentence
 from tests.runtime.policies import make_policy
+from tests.runtime.test_trust import PBKDF2, encrypted
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,14 @@ def test_verifying_without_a_key_says_that_nothing_was_checked(
     done = call("verify", bundle)
     assert done.code == 0
     assert "not checked, no key is given" in done.stdout
+
+
+def test_a_key_whose_passphrase_takes_for_ever(call: Call, bundle: Path, tmp_path: Path) -> None:
+    key = tmp_path / "slow.key"
+    key.write_bytes(encrypted(PBKDF2, 2**40))
+    key.chmod(0o600)
+    assert_sentence(call("sign", bundle, "--key", key), "in reasonable time", "pkcs8 -topk8")
+    assert not (bundle / SIGNATURES).exists()
 
 
 def test_an_unsigned_bundle(call: Call, bundle: Path, key: Path) -> None:

@@ -16,16 +16,22 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from dspctl.errors import DspctlError
-from tests.fuzz import seeds
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz import seeds, stored_targets, trust_seeds
+from tests.fuzz.target import Target
+from tests.fuzz.targets import TARGETS
 
 MOST_S = 1.0
 MOST_BYTES, BYTES_PER_BYTE = 48 << 20, 64
 """The most that a reader may take: as much as small files need, and so many times a large one."""
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_EVENTS = {"open": 0, "os.rename": 1, "os.link": 1, "os.mkdir": 0, "os.truncate": 0, "os.remove": 0}
-"""Events of the interpreter → which argument is the file that is written."""
+_EVENTS = {
+    **{"open": (0, None), "os.truncate": (0, None), "os.symlink": (1, 2)},
+    **{"os.rename": (1, 3), "os.link": (1, 3), "os.mkdir": (0, 2), "os.chmod": (0, 2)},
+    **{"os.remove": (0, 1), "os.rmdir": (0, 1)},
+}
+"""Events of the interpreter → which argument is the file that is written, and which is the open
+folder that it lies in, where there is one."""
 _watched: list[str] = []
 _outside: list[str] = []
 _hooked: list[bool] = []
@@ -43,6 +49,8 @@ def check(name: str, data: bytes, *, memory: bool = True) -> bool:
     """
     target = TARGETS[name]
     seeds.make_all()
+    trust_seeds.make_all()
+    stored_targets.make_all()
     with TemporaryDirectory(prefix="dspctl-fuzz-") as outer:
         folder = Path(outer, "inside")
         folder.mkdir()
@@ -113,10 +121,17 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & _WRITING):
         return
-    path = arguments[_EVENTS[event]]
+    which, beside = _EVENTS[event]
+    path = arguments[which]
     if not isinstance(path, str | os.PathLike) or ".pyc" in os.fspath(path):
         return
-    # Where it leads: for a link that is opened, the file behind it.
-    place = os.path.realpath(path)
+    if beside is not None and arguments[beside] != -1:
+        path = Path(f"/proc/self/fd/{arguments[beside]}").readlink() / os.fspath(path)
+    # Where it leads: for a link that is opened, the file behind it; a link that is made, removed or
+    # renamed is one itself.
+    whole = Path(os.fspath(path))
+    place = os.path.realpath(whole)
+    if event != "open":
+        place = f"{os.path.realpath(whole.parent)}/{whole.name}"
     if not any(f"{place}/".startswith(f"{one}/") for one in _watched):
         _outside.append(os.fspath(path))

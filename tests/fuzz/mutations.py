@@ -5,6 +5,7 @@ thing in it and write the rest as it was, sizes and offsets included; random byt
 rarely come further than the first four.
 """
 
+import binascii
 import io
 import json
 import lzma
@@ -332,6 +333,50 @@ def text_changed(data: bytes, rng: random.Random) -> bytes:
     return b"\n".join(lines)
 
 
+_PEM = re.compile(b"(-----BEGIN [^-]*-----)([^-]*)(-----END [^-]*-----)")
+_LABELS = (
+    *(b"PUBLIC KEY", b"PRIVATE KEY", b"ENCRYPTED PRIVATE KEY", b"RSA PRIVATE KEY"),
+    *(b"CERTIFICATE", b"EC PRIVATE KEY", b"OPENSSH PRIVATE KEY", b"", b"X" * 5000),
+)
+
+
+def pem_changed(data: bytes, rng: random.Random) -> bytes:
+    """What a key file holds changed, and in PEM again; or its label, or another one after it."""
+    found = rng.choice(list(_PEM.finditer(data)))
+    begin, text, end = found.groups()
+    choice = rng.random()
+    if choice < 0.15:
+        label = rng.choice(_LABELS)
+        begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
+    elif choice < 0.25:
+        return data + data[: rng.randrange(len(data))]
+    else:
+        der = der_changed(binascii.a2b_base64(text), rng)
+        coded = binascii.b2a_base64(der, newline=False)
+        lines = [coded[at : at + 64] for at in range(0, len(coded), 64)]
+        text = b"\n" + b"\n".join(lines) + b"\n"
+    return data[: found.start()] + begin + text + end + data[found.end() :]
+
+
+def der_changed(data: bytes, rng: random.Random) -> bytes:
+    """A number in DER made large, with the lengths around it as they were; or a byte changed."""
+    numbers = [at for at in range(len(data) - 3) if data[at] == 2 and data[at + 1] in (2, 3, 4)]
+    if not numbers or rng.random() < 0.5:
+        return bytes_changed(data, rng)
+    at = rng.choice(numbers)
+    size = data[at + 1]
+    number = rng.choice((0, 1, 2 ** (8 * size - 1) - 1, rng.randrange(1 << 8 * size)))
+    return data[: at + 2] + number.to_bytes(size, "big") + data[at + 2 + size :]
+
+
+def signature_changed(data: bytes, rng: random.Random) -> bytes:
+    """One digit of a key's id or of a signature another one, so that the file's form is right."""
+    found = rng.choice(list(re.finditer(b'": "([A-Za-z0-9+/]{64,})', data)))
+    at = rng.randrange(*found.span(1))
+    digits = b"0123456789abcdef" if len(found[1]) == 64 else b"ABCDEFGHabcdefgh01234567+/"
+    return data[:at] + bytes([rng.choice(digits)]) + data[at + 1 :]
+
+
 BY_KIND: dict[str, tuple[Mutation, ...]] = {
     "json": (json_changed,) * 8 + (bytes_changed, cut),
     "lines": (lines_changed,) * 6 + (bytes_changed, cut),
@@ -339,6 +384,8 @@ BY_KIND: dict[str, tuple[Mutation, ...]] = {
     "archive": (archive_changed,) * 5 + (bytes_changed,) * 4 + (cut,),
     "toml": (toml_changed,) * 8 + (bytes_changed, cut),
     "text": (text_changed,) * 6 + (bytes_changed, cut),
+    "pem": (pem_changed,) * 7 + (bytes_changed, bytes_changed, cut),
+    "signatures": (signature_changed,) * 5 + (json_changed,) * 5 + (bytes_changed, cut),
     "bytes": (bytes_changed,) * 4 + (cut,),
 }
 

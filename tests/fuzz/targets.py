@@ -7,12 +7,8 @@ program would: a reader that lets something through which the next step falls ov
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
 
 from dspctl.benchmarks.command.answer import object_from_json
 from dspctl.benchmarks.command.raw import read_samples
@@ -52,62 +48,17 @@ from dspctl.runtime.tensors import tensors_from_bytes
 from dspctl.trainer import load_run
 from dspctl.trainer.runs.checkpoint import RunFolder
 from tests.fuzz import seeds
-
-Read = Callable[[bytes, Path], object]
-
-
-@dataclass(frozen=True)
-class Target:
-    """A reader.
-
-    Attributes:
-        read: reads the bytes; the folder is empty, and the only place to write to.
-        seeds: valid files.
-        kind: a key of `mutations.BY_KIND`.
-        refuses: what it may raise.
-    """
-
-    read: Read
-    seeds: Callable[[], Sequence[bytes]]
-    kind: str
-    refuses: tuple[type[Exception], ...] = (DspctlError,)
-
-
-def _put(folder: Path, name: str, data: bytes) -> Path:
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data)
-    return path
-
-
-class _Quiet:
-    """Lets the command line draw, and looks at what reaches the terminal."""
-
-    def __enter__(self) -> None:
-        self.file = StringIO()
-        self._made = {name: getattr(show, name) for name in ("stdout", "stderr")}
-        for name in self._made:
-            setattr(show, name, self._console)
-
-    def _console(self) -> Console:
-        return show.PlainConsole(file=self.file, highlight=False, markup=False, width=100)
-
-    def __exit__(self, *_: object) -> None:
-        for name, made in self._made.items():
-            setattr(show, name, made)
-        said = self.file.getvalue()
-        bad = [letter for letter in said if ord(letter) < 32 and letter not in "\n\t"]
-        assert not bad, f"control characters reach the terminal: {bad[:5]}"
-        said.encode()
-
+from tests.fuzz.stored_targets import STORED
+from tests.fuzz.target import Quiet, Read, Target, put
+from tests.fuzz.trust_targets import TRUST
 
 # --- runtime ------------------------------------------------------------------------------
 
 
 def _policy(data: bytes, folder: Path) -> object:
-    path = _put(folder, "p.safetensors", data)
+    path = put(folder, "p.safetensors", data)
     policy = load_policy(path)
-    with _Quiet():
+    with Quiet():
         inspecting.draw_policy(policy, str(path), {})
     json.dumps(inspecting.policy_json(policy), allow_nan=False)
     return policy
@@ -136,9 +87,9 @@ def _bundle_with(folder: Path, changes: dict[str, bytes]) -> object:
             value["files"][name] |= {"sha256": sha256(data), "size_bytes": len(data)}
         files[MANIFEST] = resealed(json.dumps(value).encode())
     for name, data in files.items():
-        _put(folder, f"bundle/{name}", data)
+        put(folder, f"bundle/{name}", data)
     bundle = open_bundle(folder / "bundle")
-    with _Quiet():
+    with Quiet():
         inspecting._draw_bundle(bundle)
     return bundle
 
@@ -153,11 +104,11 @@ def _stamp(data: bytes, folder: Path) -> object:
 
 
 def _result(data: bytes, folder: Path) -> object:
-    path = _put(folder, "bench.json", data)
+    path = put(folder, "bench.json", data)
     for file in sample_files(path, "c")[:1]:
         file.write_bytes(seeds.samples())
     result = load_result(path)
-    with _Quiet():
+    with Quiet():
         bench_report.draw(result)
     with suppress(DspctlError):
         compare_runs(path, path)
@@ -187,37 +138,37 @@ def _samples(data: bytes, folder: Path) -> object:
 
 
 def _study_file(data: bytes, folder: Path) -> object:
-    spec = load_spec(_put(folder, "study.toml", data))
+    spec = load_spec(put(folder, "study.toml", data))
     assert spec_from_values(json.loads(json.dumps(spec.to_json())), "again") == spec
     return spec
 
 
 def _study_results(data: bytes, folder: Path) -> object:
-    results = load_results(_put(folder, "results.json", data))
+    results = load_results(put(folder, "results.json", data))
     save_tables(results, folder / "results.sqlite")
     save_results(results, folder / "again.json")
     again = load_results(folder / "again.json")
     assert again.cells == tuple(sorted(results.cells, key=lambda one: one.key))
-    with _Quiet():
+    with Quiet():
         show.stdout().print(markdown_table(rows_from_results(results)))
     return results
 
 
 def _cell(data: bytes, folder: Path) -> object:
-    return read_cell(_put(folder, "cell.json", data))
+    return read_cell(put(folder, "cell.json", data))
 
 
 def _study_folder(data: bytes, folder: Path) -> object:
-    return _earlier(_put(folder, "study.json", data))
+    return _earlier(put(folder, "study.json", data))
 
 
 def _shrink(data: bytes, folder: Path) -> object:
-    result = load_shrink(_put(folder, "shrink.json", data).parent)
+    result = load_shrink(put(folder, "shrink.json", data).parent)
     for point in result.points:
         assert "/" not in point.candidate.name
         assert not point.candidate.name.startswith(".")
     result.frontier()
-    with suppress(ConfigProblem), _Quiet():
+    with suppress(ConfigProblem), Quiet():
         shrink_report.draw(result, folder)
     return result
 
@@ -228,14 +179,14 @@ def _shrink(data: bytes, folder: Path) -> object:
 def _run_with(name: str) -> Read:
     def read(data: bytes, folder: Path) -> object:
         for other, content in seeds.run_files().items():
-            _put(folder, f"run/{other}", content)
-        _put(folder, f"run/{name}", data)
+            put(folder, f"run/{other}", content)
+        put(folder, f"run/{name}", data)
         run = load_run(folder / "run")
         rows = run.metrics()
         curve_of(rows)
         learning_curve(rows), pruning_span(rows), column(rows, "steps")
         run.observations()
-        with _Quiet():
+        with Quiet():
             inspecting._draw_run(run)
         opened = RunFolder.reopen(folder / "run", {})
         opened.load_state(seeds.task())
@@ -286,7 +237,7 @@ def _board_python(data: bytes, folder: Path) -> object:
 
 def _board_verify(data: bytes, folder: Path) -> object:
     for name, content in seeds.bundle_files().items():
-        _put(folder, f"bundle/{name}", content)
+        put(folder, f"bundle/{name}", content)
     packed = bundles.pack("a", folder / "bundle")
     bundles.verify(_cache(data), packed, "x86-64-v3", "board")
     return packed
@@ -434,5 +385,7 @@ TARGETS: dict[str, Target] = {
     "board-list": Target(
         _board_list, lambda: [b"123 456 bench-c.npz\n9 8 bench-c-paced.npz\n"], "text"
     ),
+    **STORED,
+    **TRUST,
 }
 """Reader → its target; corpora and commands use these names."""

@@ -8,7 +8,8 @@ import pytest
 
 from dspctl.errors import ResultProblem
 from tests.fuzz.checking import Broken, check
-from tests.fuzz.targets import TARGETS, Target
+from tests.fuzz.target import Target
+from tests.fuzz.targets import TARGETS
 
 
 def reads(read: Callable[[bytes, Path], object], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,18 @@ def test_a_damaged_copy_is_replaced_by_the_same_bundle(to: Path, tmp_path: Path)
     assert runs(to) == "1"
 
 
+def test_an_installed_bundle_that_is_a_link_does_not_count(to: Path, tmp_path: Path) -> None:
+    """What it leads to can be changed by whoever it belongs to."""
+    source = bundle_in(tmp_path, "1")
+    first = deploy(source, to)
+    first.path.rename(tmp_path / "elsewhere")
+    first.path.symlink_to(tmp_path / "elsewhere")
+    second = deploy(source, to)
+    assert second.path.name == f"{first.path.name}-1"
+    assert not second.path.is_symlink()
+    assert runs(to) == "1"
+
+
 def test_as_many_stay_as_are_kept(to: Path, tmp_path: Path) -> None:
     for number in range(1, 7):
         keep = 4 if number < 6 else 2

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.record.decode import decode
 from dspctl.errors import DspctlError, EnvironmentProblem, ResultProblem
 from dspctl.runtime.files import write_json
-from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.strict_json import shown, value_from_json
 from dspctl.runtime.untrusted import read_bytes
 
 _LARGEST_BYTES = 1 << 20
@@ -94,7 +94,7 @@ def read_random(path: Path) -> dict[str, RandomReturn]:
         if not isinstance(values, dict) or values.get("kind") != KIND:
             raise ValueError(f"it is no {KIND}")
         if values.get("schema") != SCHEMA:
-            raise ValueError(f"its schema is {values.get('schema')}, not {SCHEMA}")
+            raise ValueError(f"its schema is {shown(values.get('schema'))}, not {SCHEMA}")
         found: tuple[RandomReturn, ...] = decode(
             tuple[RandomReturn, ...], values.get("environments"), "environments"
         )

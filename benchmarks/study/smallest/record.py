@@ -9,7 +9,7 @@ from dspctl.benchmarks.record.machine import Machine
 from dspctl.benchmarks.shrink.record import Point, ShrinkResult, check_search
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_json
-from dspctl.runtime.strict_json import value_from_json
+from dspctl.runtime.strict_json import shown, value_from_json
 from dspctl.runtime.untrusted import read_bytes
 
 _LARGEST_BYTES = 1 << 24
@@ -84,16 +84,21 @@ def load_smallest(path: Path) -> Smallest | None:
         if not isinstance(values, dict) or values.pop("kind", None) != KIND:
             raise ValueError(f"it is no {KIND}")
         if (schema := values.pop("schema", None)) != SCHEMA:
-            raise ValueError(f"its schema is {schema}, not {SCHEMA}")
+            raise ValueError(f"its schema is {shown(schema)}, not {SCHEMA}")
         found = decode_record(Smallest, values, "smallest")
         for one in found.searches:
             check_search(one.search)
+            calls = [each for each in (one.teacher_call_ns, one.call_ns) if each is not None]
+            if one.search.teacher.weights < 1 or min(calls) <= 0:
+                raise ValueError(
+                    f"the teacher of {one.search.source[:200]!r} has no weights, or no time"
+                )
             found_one = one.search.chosen != ""
             confirmed = one.search.confirmation is not None
             if one.search.status != "complete" or {found_one, confirmed} != {
                 one.call_ns is not None
             }:
-                raise ValueError(f"the search for {one.search.source} is not whole")
+                raise ValueError(f"the search for {one.search.source[:200]!r} is not whole")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:

@@ -1,8 +1,15 @@
-# Everything runs in .venv, which each target makes by itself from the exact pins in constraints.txt.
+# Everything runs in .venv, which each target makes by itself from requirements/: exact versions, and
+# the hashes of their files. tools/lock writes those from constraints.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+# Nothing is fetched to build a package either: setuptools, of build.txt, builds what has no wheel.
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation
+HASHED := $(PIP) --require-hashes
+# Builds of torch for CUDA ask for its libraries, others do not.
+NEEDS_CUDA := $(BIN)/python -c 'import importlib.metadata as m; exit("nvidia" not in str(m.requires("torch")))'
+# --no-deps leaves out what the files do not name; without this an import would find it, some day.
+CHECKED := missing=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$missing"; exit 1; }
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -11,19 +18,25 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-# torch is named first and exactly, so that the resolver never considers another build of it.
-$(VENV)/.use: pyproject.toml constraints.txt
+$(VENV)/.use: pyproject.toml requirements/build.txt requirements/torch.txt requirements/cuda.txt \
+		requirements/use.txt
 	@echo "setting up $(VENV) (about a minute, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) "$$(grep -E '^torch==' constraints.txt)" --editable '.[all]'
+	@$(HASHED) --requirement requirements/build.txt
+	@$(HASHED) --requirement requirements/torch.txt --requirement requirements/use.txt
+	@! $(NEEDS_CUDA) || $(HASHED) --requirement requirements/cuda.txt
+	@$(PIP) --editable .
+	@$(CHECKED)
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.use
-	@$(PIP) --editable '.[all,dev]'
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.use
+	@$(HASHED) --requirement $<
+	@$(CHECKED)
 	@touch $@
 
-$(VENV)/.peers: $(VENV)/.use
-	@$(PIP) --editable '.[all,peers]'
+$(VENV)/.peers: requirements/peers.txt $(VENV)/.use
+	@$(HASHED) --requirement $<
+	@$(CHECKED)
 	@touch $@
 
 system:  # emulators and compilers that the tests of native code run; instant when they are there
@@ -49,8 +62,8 @@ format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-$(VENV)/.fuzz: $(VENV)/.dev
-	@$(PIP) --editable '.[all,dev,fuzz]'
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
+	@$(HASHED) --requirement $<
 	@touch $@
 
 fuzz: $(VENV)/.fuzz  ## every reader against made-up files, a minute each; ARGS='READER --seconds N'

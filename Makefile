@@ -3,13 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# Nothing is fetched to build a package either: setuptools, of build.txt, builds what has no wheel.
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation
-HASHED := $(PIP) --require-hashes
-# Builds of torch for CUDA ask for its libraries, others do not.
-NEEDS_CUDA := $(BIN)/python -c 'import importlib.metadata as m; exit("nvidia" not in str(m.requires("torch")))'
-# --no-deps leaves out what the files do not name; without this an import would find it, some day.
-CHECKED := missing=$$($(BIN)/python -m pip --disable-pip-version-check check) || { echo "$$missing"; exit 1; }
+INSTALL := tools/install-packages $(VENV)
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -18,25 +12,20 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-$(VENV)/.use: pyproject.toml requirements/build.txt requirements/torch.txt requirements/cuda.txt \
-		requirements/use.txt
+LOCKED := $(addprefix requirements/,build.txt torch.txt cuda.txt use.txt)
+
+$(VENV)/.use: pyproject.toml $(LOCKED)
 	@echo "setting up $(VENV) (about a minute, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(HASHED) --requirement requirements/build.txt
-	@$(HASHED) --requirement requirements/torch.txt --requirement requirements/use.txt
-	@! $(NEEDS_CUDA) || $(HASHED) --requirement requirements/cuda.txt
-	@$(PIP) --editable .
-	@$(CHECKED)
+	@$(INSTALL) use
 	@touch $@
 
 $(VENV)/.dev: requirements/dev.txt $(VENV)/.use
-	@$(HASHED) --requirement $<
-	@$(CHECKED)
+	@$(INSTALL) dev
 	@touch $@
 
 $(VENV)/.peers: requirements/peers.txt $(VENV)/.use
-	@$(HASHED) --requirement $<
-	@$(CHECKED)
+	@$(INSTALL) peers
 	@touch $@
 
 system:  # emulators and compilers that the tests of native code run; instant when they are there
@@ -63,7 +52,7 @@ format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff check --fix .
 
 $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
-	@$(HASHED) --requirement $<
+	@$(INSTALL) fuzz
 	@touch $@
 
 fuzz: $(VENV)/.fuzz  ## every reader against made-up files, a minute each; ARGS='READER --seconds N'

@@ -40,11 +40,13 @@ test: system $(VENV)/.dev  ## the tests, one real training run among them
 test-all: system $(VENV)/.dev  ## the tests, slow training runs included
 	@$(PYTEST)
 
-check: system $(VENV)/.dev  ## lint, types, import contracts, tests
+check: system $(VENV)/.dev  ## lint, types, import contracts, licences, known vulnerabilities, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@PATH="$(BIN):$$PATH" $(BIN)/python tools/licences.py
+	@PATH="$(BIN):$$PATH" $(BIN)/python tools/audit.py
 	@$(PYTEST) -m "not slow"
 
 format: $(VENV)/.dev  ## rewrite the code in the project's format

@@ -101,5 +101,5 @@ def test_make_installs_nothing_unhashed(root: Path) -> None:
     unhashed = [line.strip() for line in installs if "--require-hashes" not in line]
     assert [line.split(" #")[0] for line in unhashed] == [
         'pip install --quiet --no-deps --no-build-isolation "$@"',
-        "install --editable .",
+        "install --quiet --editable .",
     ]

@@ -1,8 +1,9 @@
-# Everything runs in .venv, which each target makes by itself from the exact pins in constraints.txt.
+# Everything runs in .venv, which each target makes by itself from requirements/: exact versions, and
+# the hashes of their files. tools/lock writes those from constraints.txt.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/pip --disable-pip-version-check install --quiet --constraint constraints.txt
+INSTALL := tools/install-packages $(VENV)
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
@@ -11,19 +12,20 @@ PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
 
-# torch is named first and exactly, so that the resolver never considers another build of it.
-$(VENV)/.use: pyproject.toml constraints.txt
+LOCKED := $(addprefix requirements/,build.txt torch.txt cuda.txt use.txt)
+
+$(VENV)/.use: pyproject.toml $(LOCKED)
 	@echo "setting up $(VENV) (about a minute, once)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) "$$(grep -E '^torch==' constraints.txt)" --editable '.[all]'
+	@$(INSTALL) use
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.use
-	@$(PIP) --editable '.[all,dev]'
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.use
+	@$(INSTALL) dev
 	@touch $@
 
-$(VENV)/.peers: $(VENV)/.use
-	@$(PIP) --editable '.[all,peers]'
+$(VENV)/.peers: requirements/peers.txt $(VENV)/.use
+	@$(INSTALL) peers
 	@touch $@
 
 system:  # emulators and compilers that the tests of native code run; instant when they are there
@@ -38,19 +40,21 @@ test: system $(VENV)/.dev  ## the tests, one real training run among them
 test-all: system $(VENV)/.dev  ## the tests, slow training runs included
 	@$(PYTEST)
 
-check: system $(VENV)/.dev  ## lint, types, import contracts, tests
+check: system $(VENV)/.dev  ## lint, types, import contracts, licences, known vulnerabilities, tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@PATH="$(BIN):$$PATH" $(BIN)/python tools/licences.py
+	@PATH="$(BIN):$$PATH" $(BIN)/python tools/audit.py
 	@$(PYTEST) -m "not slow"
 
 format: $(VENV)/.dev  ## rewrite the code in the project's format
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-$(VENV)/.fuzz: $(VENV)/.dev
-	@$(PIP) --editable '.[all,dev,fuzz]'
+$(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
+	@$(INSTALL) fuzz
 	@touch $@
 
 fuzz: $(VENV)/.fuzz  ## every reader against made-up files, a minute each; ARGS='READER --seconds N'

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import uuid
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
+import dspctl.exporter
 from dspctl import __version__
 from dspctl.exporter import export
 from dspctl.exporter.bom import BOM, bytes_from_bom
@@ -95,6 +97,56 @@ def test_of_several_targets(continuous: Exported) -> None:
     refs = {each["bom-ref"] for each in value["components"]}
     assert "libc:cortex-m4" not in refs  # nothing is linked there
     assert "compiler:zig" in refs
+
+
+GENERATED = {
+    *("SHA256SUMS", "bom.cdx.json", "build.json", "parity.json"),
+    *("policy.onnx", "policy.fp16.onnx", "policy.safetensors", "golden.safetensors"),
+    "recipe.json",
+    *("golden.c", "golden.h", "policy_bindings.h"),
+    *("NAME-config.cmake", "NAME-config-version.cmake"),
+    *("NAME.c", "NAME.h", "libNAME.a", "libNAME.so", "policy"),
+}
+"""The policy's other forms, and what tells of them."""
+REFUSED = re.compile(rb"(?<![A-Z])A?GPL-[0-9]|GNU (Affero )?General Public License|GPLv[0-9]")
+"""Short names and texts of the GPL and the AGPL; not of the LGPL."""
+
+
+def test_no_file_of_a_bundle_is_under_the_gpl(discrete: Exported, continuous: Exported) -> None:
+    """What is shipped has a licence that is none of them, and no file says otherwise."""
+    for exported in (discrete, continuous):
+        data = open_bundle(exported.path).data
+        shipped = [each for each in json.loads(data[BOM])["components"] if "scope" in each]
+        licences = {
+            licence["license"]["id"]
+            for each in shipped
+            if each["scope"] == "required"
+            for licence in each.get("licenses", [])
+        }
+        # The LGPL is that of glibc, in the command; its objects' sources are in the bundle too.
+        assert licences <= {"MIT", "LGPL-2.1-or-later"}
+        assert [path for path, content in data.items() if REFUSED.search(content)] == []
+
+
+def test_every_file_of_a_bundle_is_ours(discrete: Exported, continuous: Exported) -> None:
+    """Generated, rendered from a template or copied from a folder of this package: no other."""
+    package = Path(dspctl.exporter.__file__).parent
+    copied = {
+        path.read_bytes()
+        for folder in ("command", "board")
+        for path in (package / "native" / folder).iterdir()
+        if path.is_file()
+    }
+    templates = [*package.rglob("*.jinja"), package / "tensorrt" / "build_engine.sh"]
+    rendered = {path.name.removesuffix(".jinja") for path in templates}
+    for exported in (discrete, continuous):
+        name, strangers = exported.result.manifest.name, []
+        for path, content in open_bundle(exported.path).data.items():
+            file = path.rpartition("/")[2]
+            known = file in rendered | GENERATED or file.replace(name, "NAME") in GENERATED
+            if not known and content not in copied:
+                strangers.append(path)
+        assert strangers == []
 
 
 def test_what_is_linked_statically_is_told() -> None:

@@ -42,6 +42,7 @@ def smallest_figure(found: Smallest | None) -> "Figure | None":
             one.axhline(keep, color=VERMILION, ls=":", lw=1, zorder=1)
             one.set(title=environment, xlabel="hidden units", ylabel="share kept, at least")
             one.set_xlim(left=-0.6)
+            one.locator_params(axis="x", integer=True)
         handles = [
             *(
                 Line2D([], [], color=color, marker=marker, ls="", label=f"teacher of seed {seed}")

@@ -9,8 +9,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from dspctl.errors import CheckpointDamaged, ConfigProblem, TrainingDiverged
+from dspctl.errors import CheckpointDamaged, ConfigProblem, RunLocked, TrainingDiverged
 from dspctl.runtime.files import clear_temporaries
+from dspctl.runtime.locks import locked
 from dspctl.trainer.background import Background
 from dspctl.trainer.distillation import Teacher, open_teacher
 from dspctl.trainer.distillation.inheritance import take_over
@@ -24,6 +25,7 @@ from dspctl.trainer.runs.checkpoint import RunFolder, load_run
 from dspctl.trainer.runs.metrics import MetricsWriter
 from dspctl.trainer.runs.provenance import describe_here
 from dspctl.trainer.runs.resuming import adjusted, deliver_last_good, note
+from dspctl.trainer.runs.room import check_room
 from dspctl.trainer.runs.state import TrainState
 from dspctl.trainer.selection import OnTrial
 from dspctl.trainer.settings.config import TrainConfig
@@ -35,6 +37,8 @@ OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
 
 
+_LOCK_S = 1.0
+"""How long a run's lock is waited for: a process that was killed may need a moment to be gone."""
 # What a teacher that is trained first has in common with its student.
 _SHARED_WITH_TEACHER = (
     "seed",
@@ -97,6 +101,7 @@ def train(
     Raises:
         OutputExists: the folder holds something; see `RunFolder.create`.
         RunNotFound, RunIncomplete, RunVersion: nothing that can be resumed.
+        RunLocked: another process trains there.
         CheckpointDamaged: no checkpoint of the run is whole.
         ConfigProblem: a change that a run cannot go on with.
         TeacherMismatch: the teacher is of another environment.
@@ -104,16 +109,34 @@ def train(
         WriteFailed: the disk is full or the folder cannot be written; the checkpoints are intact.
         UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
     """
-    replaced: dict[str, Any] = {}
     if resume:
-        folder = RunFolder.reopen(run, {})
-        clear_temporaries(run)
-        clear_temporaries(run / "candidates")
-        replaced = {name: getattr(folder.config, name) for name in changes or ()}
-        if changes:
-            folder.config = adjusted(folder, changes)
-        config = folder.config
-    task = describe(config.environment)
+        load_run(run)  # what is none stays as it was, without a lock in it
+    else:  # all of it before anything of an older run is replaced
+        config = _checked(config, describe(config.environment))
+        check_room(run, force=force)
+    with locked(run, RunLocked, wait_s=_LOCK_S):
+        here = describe_here()
+        if resume:
+            folder, replaced = _reopened(run, changes or {})
+        else:
+            folder, replaced = RunFolder.create(run, config, _about(here), force=force), {}
+        return _train(folder, here, replaced, on_progress, should_stop, on_trial, resume=resume)
+
+
+def _checked(config: TrainConfig, task: Task) -> TrainConfig:
+    """The settings of a new run, which agree with its teacher's.
+
+    Raises:
+        ConfigProblem: the method takes no teacher, or no start.
+        TeacherMismatch: the teacher is of another environment.
+    """
+    _check_method(config)
+    if method_named(config.method).teacher and config.teacher:
+        return _reconciled(config, open_teacher(Path(config.teacher), task))
+    return config
+
+
+def _check_method(config: TrainConfig) -> None:
     method = method_named(config.method)
     if config.teacher and not method.teacher:
         able = " or ".join(name for name, one in METHODS.items() if one.teacher)
@@ -122,12 +145,33 @@ def train(
         )
     if config.start and not method.teacher:
         raise ConfigProblem(f"{config.method} has no start to choose: leave out --start")
-    if method.teacher and config.teacher and not resume:
-        # Before anything of an older run is replaced.
-        config = _reconciled(config, open_teacher(Path(config.teacher), task))
-    here = describe_here()
-    if not resume:
-        folder = RunFolder.create(run, config, _about(here), force=force)
+
+
+def _reopened(run: Path, changes: Mapping[str, Any]) -> tuple[RunFolder, dict[str, Any]]:
+    """A run to go on with, under its lock, and the settings that it had where they change."""
+    folder = RunFolder.reopen(run, {})
+    clear_temporaries(run)
+    clear_temporaries(run / "candidates")
+    replaced = {name: getattr(folder.config, name) for name in changes}
+    if changes:
+        folder.config = adjusted(folder, changes)
+    _check_method(folder.config)
+    return folder, replaced
+
+
+def _train(
+    folder: RunFolder,
+    here: dict[str, Any],
+    replaced: dict[str, Any],
+    on_progress: OnProgress | None,
+    should_stop: ShouldStop | None,
+    on_trial: OnTrial | None,
+    *,
+    resume: bool,
+) -> TrainResult:
+    """`train` in an opened folder: from its last checkpoint, or from the start."""
+    run, config = folder.path, folder.config
+    task, method = describe(config.environment), method_named(config.method)
     teacher: Teacher | None = None
     if method.teacher:
         try:

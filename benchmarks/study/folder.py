@@ -14,7 +14,6 @@
 Results are made from the cells, so they can be lost and made again.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -30,8 +29,9 @@ from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 from dspctl.benchmarks.study.tables import save_tables
 from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
 from dspctl.runtime.files import new_folder, write_bytes, write_json
+from dspctl.runtime.locks import LOCK, locked
 from dspctl.runtime.strict_json import fields_from_json
-from dspctl.runtime.untrusted import opener_without_links, read_bytes
+from dspctl.runtime.untrusted import read_bytes
 
 SCHEMA = 1
 _LEFT_BEHIND = "tensorboard"
@@ -142,7 +142,7 @@ def run_files(run: Path) -> Iterator[tuple[str, bytes]]:
     """
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run)
-        if not path.is_dir() and _LEFT_BEHIND not in name.parts:
+        if path.name != LOCK and not path.is_dir() and _LEFT_BEHIND not in name.parts:
             yield name.as_posix(), read_bytes(path, _LARGEST_FILE_BYTES, links=False)
 
 
@@ -159,7 +159,7 @@ def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
     described = path / "study.json"
     # Looked at before anything is made: a mistyped folder stays as it was.
     _check_is_study(path)
-    with _locked(path) as lock:
+    with locked(path, StudyLocked, wait_s=_LOCK_S) as lock:
         if os.path.lexists(described):
             earlier = _earlier(described)
             if differences := _differences(earlier, spec):
@@ -208,40 +208,8 @@ def _refuse_links(path: Path, *parts: str) -> None:
 def _check_is_study(path: Path) -> None:
     if (path / "study.json").is_file() or not os.path.lexists(path):
         return
-    if not path.is_dir() or any(one.name != ".lock" for one in path.iterdir()):
+    if not path.is_dir() or any(one.name != LOCK for one in path.iterdir()):
         raise OutputExists(f"{path} holds something that is no study: choose another folder")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Hold the folder's lock, which the system takes back however this process ends."""
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = opener_without_links(str(path / ".lock"), os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise StudyLocked(
-            f"{path / '.lock'} cannot be locked ({error.strerror or error}): choose another folder "
-            "with -o"
-        ) from error
-    try:
-        deadline = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-                    raise StudyLocked(
-                        f"another process{f' ({holder})' if holder else ''} works on {path}: wait "
-                        "for it, or stop it with Ctrl-C, then repeat the command"
-                    ) from error
-                time.sleep(0.1)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _earlier(path: Path) -> StudySpec:

@@ -13,6 +13,7 @@
 ``stages/``               the runs that make one of ``pops``
 ``candidates/``           the best policies that were tried on the way
 ``observations.safetensors``  raw observations of the last rollouts, for the proofs
+``.lock``                 held by the process that trains here
 ========================  ===========================================================
 """
 

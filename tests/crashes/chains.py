@@ -17,7 +17,7 @@ from tests.crashes.jobs import Broken, Job, hold
 from tests.crashes.runs import StudyJob, TrainJob
 
 JOBS = {job.name: job for job in (TrainJob, StudyJob, ExportJob, BenchJob)}
-_ANOTHER = 0.6
+_ANOTHER = 0.7
 """Chance that a command which goes on after a kill is killed as well."""
 _TRIES = 20
 _EXIT_ERROR = 2

@@ -18,7 +18,7 @@ from tests.crashes.jobs import Case, Job, contents, hold
 from tests.trainer.outcomes import assert_same
 
 _SMALL = {
-    "--steps": "6144", "--environments": "4", "--rollout-steps": "64", "--hidden": "16-16",
+    "--steps": "3072", "--environments": "4", "--rollout-steps": "64", "--hidden": "16-16",
     "--vector-backend": "gymnasium", "--checkpoint-seconds": "0.05", "--trials": "3",
     "--threads": "1", "--method": "dsp", "--sparsity": "0.5",
 }  # fmt: skip
@@ -29,12 +29,12 @@ _STUDY = """
 name = "small"
 environments = ["CartPole-v1"]
 sparsities = [0.5]
-episodes = 5
+episodes = 3
 methods = ["dsp"]
 seeds = {seeds}
 [settings]
-steps = 4096
-environments = 8
+steps = 2048
+environments = 4
 rollout_steps = 128
 hidden = [16, 16]
 vector_backend = "gymnasium"

@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from dspctl.errors import RunLocked, WriteFailed
-from dspctl.runtime import locks
 from dspctl.runtime.locks import LOCK, locked
 from dspctl.trainer import load_run, train
 from tests.trainer.outcomes import assert_same
@@ -143,7 +142,7 @@ def test_a_file_system_without_locks_is_warned_of(
     def refuse(*_: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(locks.fcntl, "flock", refuse)
+    monkeypatch.setattr("fcntl.flock", refuse)
     with locked(tmp_path / "run", RunLocked, wait_s=0):
         assert "has no locks: see that no other process works there" in caplog.text
 

@@ -83,5 +83,5 @@ def _fsync(descriptor: Any) -> None:
 if _PLACE and _COUNT:
     _count = os.open(_COUNT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     _real_fsync = os.fsync
-    os.fsync = _fsync
+    os.fsync = _fsync  # type: ignore[assignment]
     sys.addaudithook(_hook)

@@ -1,0 +1,129 @@
+"""A benchmark that replaces another: the older result is there until the new one is complete."""
+
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from dspctl.benchmarks import load_result, measure
+from dspctl.benchmarks.record.file import load_raw
+from dspctl.benchmarks.record.replacing import new_result, replacing, start_again
+from dspctl.benchmarks.request import Request
+from dspctl.errors import WriteFailed
+from dspctl.runtime import save_policy
+from tests.benchmarks.networks import network
+
+
+def benchmark(out: Path, seed: int) -> None:
+    policy = save_policy(network((4, 8, 2)), out.with_name("policy.safetensors"), force=True)
+    request = Request(
+        ("numpy",), seconds=0.02, paced_seconds=0.0, memory=False, episodes=0, executions=1,
+        seed=seed,
+    )  # fmt: skip
+    measure({"policy": policy}, request, out=out)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    path = tmp_path / "bench.json"
+    benchmark(path, 1)
+    (tmp_path / "bench-c.npz").write_bytes(b"of a backend that is not measured again")
+    (tmp_path / "bench.steps").mkdir()
+    return path
+
+
+def seed_of(path: Path) -> int:
+    return load_result(path).settings.request.seed
+
+
+def check_new(out: Path) -> None:
+    result = load_result(out)
+    assert result.settings.request.seed == 2
+    (one,) = result.latency
+    raw = load_raw(out, "numpy")["policy"]
+    assert sum(block.size for block in raw.single_ns) == one.single_calls
+    names = {path.name for path in out.parent.iterdir()}
+    assert names == {"bench.json", "bench-numpy.npz", "policy.safetensors"}
+
+
+def test_the_older_one_stays_until_the_end(out: Path) -> None:
+    before = contents(out.parent)
+    with replacing(out) as place:
+        benchmark(place, 2)
+        (place.parent / "policy.safetensors").unlink()
+        assert contents(out.parent) == before
+    check_new(out)
+
+
+def test_where_nothing_is_nothing_is_hidden(tmp_path: Path) -> None:
+    with replacing(tmp_path / "bench.json") as place:
+        assert place == tmp_path / "bench.json"
+        benchmark(place, 2)
+    check_new(place)
+
+
+def test_an_error_leaves_the_older_one_and_what_was_measured(out: Path) -> None:
+    before = contents(out.parent)
+    with suppress(KeyboardInterrupt), replacing(out):
+        raise KeyboardInterrupt
+    assert contents(out.parent) == before
+    assert not new_result(out).parent.exists()
+    with suppress(KeyboardInterrupt), replacing(out) as place:
+        benchmark(place, 3)
+        raise KeyboardInterrupt
+    assert contents(out.parent) == before
+    assert seed_of(new_result(out)) == 3
+    start_again(out)
+    assert not new_result(out).parent.exists()
+
+
+@pytest.mark.parametrize("moved", range(5))
+def test_a_kill_while_files_are_moved(
+    out: Path, monkeypatch: pytest.MonkeyPatch, moved: int
+) -> None:
+    """The next call moves the rest before anything is measured."""
+    operations = 0
+
+    def killed(*_: object, **__: object) -> None:
+        nonlocal operations
+        operations += 1
+        if operations > moved:
+            raise KeyboardInterrupt
+
+    replace, unlink = Path.replace, Path.unlink
+    with (
+        suppress(KeyboardInterrupt),
+        pytest.MonkeyPatch.context() as patch,
+        replacing(out) as place,
+    ):
+        benchmark(place, 2)
+        (place.parent / "policy.safetensors").unlink()
+        patch.setattr(Path, "replace", lambda *a: (killed(), replace(*a))[1])
+        patch.setattr(Path, "unlink", lambda *a, **k: (killed(), unlink(*a, **k))[1])
+    assert seed_of(out) in (1, 2)
+    with suppress(KeyboardInterrupt), replacing(out):
+        raise KeyboardInterrupt
+    load_result(out)
+    with replacing(out) as place:
+        if not place.exists():
+            benchmark(place, 2)
+            (place.parent / "policy.safetensors").unlink()
+    check_new(out)
+
+
+def test_a_folder_that_cannot_be_written(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(30, "Read-only file system")
+
+    def fail() -> None:
+        with replacing(out) as place:
+            benchmark(place, 2)
+            monkeypatch.setattr(Path, "replace", refuse)
+
+    with pytest.raises(WriteFailed, match=r"Read-only file system.*make its folder writable"):
+        fail()
+    assert seed_of(out) == 1

@@ -70,6 +70,21 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666, before: Path | No
     sync_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are not there.
+
+    Raises:
+        WriteFailed: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteFailed(
+            f"could not make {path} ({error.strerror or error}): free some space or choose another "
+            "folder, then repeat the command"
+        ) from error
+
+
 def open_log(path: Path, mode: Literal["w", "a"]) -> IO[str]:
     """Open a file to write to as it comes; never by a link, which may lead out of the folder.
 

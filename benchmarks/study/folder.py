@@ -28,7 +28,7 @@ from dspctl.benchmarks.study.record import StudyResults, save_results
 from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 from dspctl.benchmarks.study.tables import save_tables
 from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
-from dspctl.runtime.files import new_folder, write_bytes, write_json
+from dspctl.runtime.files import make_folder, new_folder, write_bytes, write_json
 from dspctl.runtime.locks import LOCK, locked
 from dspctl.runtime.strict_json import fields_from_json
 from dspctl.runtime.untrusted import read_bytes
@@ -94,7 +94,7 @@ class StudyFolder:
 
     def receive(self, key: str, run_files: dict[str, bytes], record: bytes | None) -> None:
         """Write what another machine made of a cell: its run as a whole, then its record."""
-        self.cell(key).mkdir(parents=True, exist_ok=True)
+        make_folder(self.cell(key))
         # As a whole, or a kill could leave the checkpoint of one moment with the policy of another.
         with new_folder(self.run(key), force=True) as run:
             for name, data in run_files.items():

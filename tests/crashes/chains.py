@@ -83,6 +83,16 @@ def chain_of_kills(job: Job, number: int, seed: int, folder: Path) -> Iterator[E
     yield {**entry, "ended": True, "ok": True}
 
 
+def check_kills(job: Job, kills: int, folder: Path) -> None:
+    """Kill a job so often at least, in as many chains as that takes."""
+    met = number = 0
+    while met < kills:
+        number += 1
+        for entry in chain_of_kills(job, number, 0, folder):
+            hold(entry["ok"], str(entry))
+            met += "kill" in entry
+
+
 def chain_of_disks(job: Job, how: BadDisk, number: int, seed: int, folder: Path) -> Entry:
     """A disk that fills up or turns read-only on the way: a sentence, nothing lost, and after it
     has been seen to the same command comes to its end."""

@@ -28,6 +28,9 @@ class BadDisk:
 
     name: str
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def real(self) -> bool:
         return self.name.startswith("real-")

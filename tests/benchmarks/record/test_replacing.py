@@ -1,7 +1,9 @@
 """A benchmark that replaces another: the older result is there until the new one is complete."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -82,19 +84,20 @@ def test_an_error_leaves_the_older_one_and_what_was_measured(out: Path) -> None:
 
 
 @pytest.mark.parametrize("moved", range(5))
-def test_a_kill_while_files_are_moved(
-    out: Path, monkeypatch: pytest.MonkeyPatch, moved: int
-) -> None:
+def test_a_kill_while_files_are_moved(out: Path, moved: int) -> None:
     """The next call moves the rest before anything is measured."""
     operations = 0
 
-    def killed(*_: object, **__: object) -> None:
-        nonlocal operations
-        operations += 1
-        if operations > moved:
-            raise KeyboardInterrupt
+    def killed(work: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*words: Any, **more: Any) -> Any:
+            nonlocal operations
+            operations += 1
+            if operations > moved:
+                raise KeyboardInterrupt
+            return work(*words, **more)
 
-    replace, unlink = Path.replace, Path.unlink
+        return counted
+
     with (
         suppress(KeyboardInterrupt),
         pytest.MonkeyPatch.context() as patch,
@@ -102,8 +105,8 @@ def test_a_kill_while_files_are_moved(
     ):
         benchmark(place, 2)
         (place.parent / "policy.safetensors").unlink()
-        patch.setattr(Path, "replace", lambda *a: (killed(), replace(*a))[1])
-        patch.setattr(Path, "unlink", lambda *a, **k: (killed(), unlink(*a, **k))[1])
+        patch.setattr(Path, "replace", killed(Path.replace))
+        patch.setattr(Path, "unlink", killed(Path.unlink))
     assert seed_of(out) in (1, 2)
     with suppress(KeyboardInterrupt), replacing(out):
         raise KeyboardInterrupt

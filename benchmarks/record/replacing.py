@@ -6,7 +6,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dspctl.benchmarks.record.file import load_result, sample_files
-from dspctl.benchmarks.record.hlog import log_files
+from dspctl.benchmarks.record.hlog import log_files, write_logs
+from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.request import BACKENDS
 from dspctl.benchmarks.steps import steps_folder
 from dspctl.errors import ResultProblem, WriteFailed
@@ -48,11 +49,35 @@ def start_again(output: Path) -> None:
     shutil.rmtree(new_result(output).parent, ignore_errors=True)
 
 
+def add_logs(output: Path) -> None:
+    """Write the logs of a complete result that a kill came before.
+
+    Raises:
+        WriteFailed: they cannot be written.
+    """
+    if not _complete(output):
+        return
+    result = load_result(output)
+    if any(not path.exists() for path in _own(result, output) if path.suffix == ".hlog"):
+        write_logs(result, output)
+
+
 def _files(output: Path) -> list[Path]:
     """A result's files, the JSON last."""
     kinds = (sample_files, log_files)
     beside = [path for name in BACKENDS for files in kinds for path in files(output, name)]
     return [*beside, output]
+
+
+def _own(result: BenchResult, output: Path) -> set[Path]:
+    """The files that a result at *output* has."""
+    calls = {one.backend for one in result.latency}
+    loops = {one.backend for one in result.paced}
+    return {
+        output,
+        *(files(output, name)[0] for name in calls for files in (sample_files, log_files)),
+        *(files(output, name)[1] for name in loops for files in (sample_files, log_files)),
+    }
 
 
 def _complete(path: Path) -> bool:
@@ -63,13 +88,14 @@ def _complete(path: Path) -> bool:
 
 
 def _move(new: Path, output: Path) -> None:
-    there = {path.name for path in _files(new) if path.exists()}
+    # Not what is there: an earlier call may have moved a part of it.
+    own = _own(load_result(new), output)
     try:
         for path in _files(new):
-            if path.name in there:
+            if path.exists():
                 path.replace(output.with_name(path.name))
         for path in _files(output):
-            if path.name not in there:
+            if path not in own:
                 path.unlink(missing_ok=True)
         with suppress(FileNotFoundError):
             shutil.rmtree(steps_folder(output))

@@ -136,7 +136,7 @@ def bench(
     """
     from dspctl.benchmarks.record.file import read_json
     from dspctl.benchmarks.record.hlog import write_logs
-    from dspctl.benchmarks.record.replacing import replacing, start_again
+    from dspctl.benchmarks.record.replacing import add_logs, replacing, start_again
     from dspctl.benchmarks.remote.connection import check_host
     from dspctl.benchmarks.request import BACKENDS, Request
 
@@ -187,6 +187,7 @@ def bench(
             result = measuring()
         except OutputExists:  # what a kill left of another benchmark that was to replace it
             if output is None or out == output:
+                add_logs(out)
                 raise
             start_again(output)
             result = measuring()

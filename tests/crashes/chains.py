@@ -68,7 +68,8 @@ def chain_of_kills(job: Job, number: int, seed: int, folder: Path) -> Iterator[E
             strike = moment(job, rng) if turn == 0 or rng.random() < _ANOTHER else None
             ended = run(words, case.place, work / "temporary", strike)
             if not ended.killed:
-                hold(ended.code == 0, f"exit code {ended.code}: {ended.stderr[-2000:]}")
+                expected = case.known.get("code", 0)
+                hold(ended.code == expected, f"exit code {ended.code}: {ended.stderr[-2000:]}")
                 break
             kills += 1
             entry = {**entry, "kill": kills, "moment": str(strike), "met": True}
@@ -117,7 +118,8 @@ def chain_of_disks(job: Job, how: BadDisk, number: int, seed: int, folder: Path)
             words = job.words(case)
             if words is not None:
                 again = run(words, case.place, work / "temporary")
-                hold(again.code == 0, f"exit code {again.code}: {again.stderr[-2000:]}")
+                expected = case.known.get("code", 0)
+                hold(again.code == expected, f"exit code {again.code}: {again.stderr[-2000:]}")
             job.check_done(case)
     except Exception as error:
         return {**entry, "ok": False, "error": _words(error), "folder": str(work)}

@@ -9,7 +9,7 @@ import pytest
 
 from dspctl.benchmarks import load_result, measure
 from dspctl.benchmarks.record.file import load_raw
-from dspctl.benchmarks.record.replacing import new_result, replacing, start_again
+from dspctl.benchmarks.record.replacing import add_logs, new_result, replacing, start_again
 from dspctl.benchmarks.request import Request
 from dspctl.errors import WriteFailed
 from dspctl.runtime import save_policy
@@ -42,12 +42,15 @@ def seed_of(path: Path) -> int:
     return load_result(path).settings.request.seed
 
 
-def check_new(out: Path) -> None:
-    result = load_result(out)
-    assert result.settings.request.seed == 2
-    (one,) = result.latency
+def check_samples(out: Path) -> None:
+    (one,) = load_result(out).latency
     raw = load_raw(out, "numpy")["policy"]
     assert sum(block.size for block in raw.single_ns) == one.single_calls
+
+
+def check_new(out: Path) -> None:
+    assert seed_of(out) == 2
+    check_samples(out)
     names = {path.name for path in out.parent.iterdir()}
     assert names == {"bench.json", "bench-numpy.npz", "policy.safetensors"}
 
@@ -83,6 +86,23 @@ def test_an_error_leaves_the_older_one_and_what_was_measured(out: Path) -> None:
     assert not new_result(out).parent.exists()
 
 
+def test_logs_that_a_kill_came_before_are_written(out: Path) -> None:
+    pytest.importorskip("hdrh")
+    before = contents(out.parent)
+    add_logs(out)
+    (log,) = contents(out.parent).keys() - before.keys()
+    assert log == "bench-numpy.hlog"
+    with replacing(out) as place:
+        benchmark(place, 2)
+        add_logs(place)
+        (place.parent / "policy.safetensors").unlink()
+    assert (out.parent / log).exists()
+    out.write_text("no result")
+    (out.parent / log).unlink()
+    add_logs(out)
+    assert not (out.parent / log).exists()
+
+
 @pytest.mark.parametrize("moved", range(5))
 def test_a_kill_while_files_are_moved(out: Path, moved: int) -> None:
     """The next call moves the rest before anything is measured."""
@@ -110,7 +130,7 @@ def test_a_kill_while_files_are_moved(out: Path, moved: int) -> None:
     assert seed_of(out) in (1, 2)
     with suppress(KeyboardInterrupt), replacing(out):
         raise KeyboardInterrupt
-    load_result(out)
+    check_samples(out)
     with replacing(out) as place:
         if not place.exists():
             benchmark(place, 2)

@@ -7,6 +7,7 @@ log; the same command goes on where it ended, also after a kill of its own.
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections import Counter
@@ -68,6 +69,7 @@ def main() -> int:
     parser.add_argument("--jobs", nargs="+", choices=sorted(JOBS), default=list(JOBS))
     parser.add_argument("--folder", type=Path, default=Path("runs/crashes"))
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends the command at work as well
     folder = asked.folder.resolve()
     log = Log(folder / "log.jsonl", asked.seed)
     console = Console(stderr=True)

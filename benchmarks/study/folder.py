@@ -28,7 +28,14 @@ from dspctl.benchmarks.study.record import StudyResults, save_results
 from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 from dspctl.benchmarks.study.tables import save_tables
 from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
-from dspctl.runtime.files import make_folder, new_folder, write_bytes, write_json
+from dspctl.runtime.files import (
+    clear_temporaries,
+    is_temporary,
+    make_folder,
+    new_folder,
+    write_bytes,
+    write_json,
+)
 from dspctl.runtime.locks import LOCK, locked
 from dspctl.runtime.strict_json import fields_from_json
 from dspctl.runtime.untrusted import read_bytes
@@ -167,6 +174,7 @@ def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
                     f"{path} holds the study '{earlier.name}' with other {differences[0]}: choose "
                     "another folder with -o, or take back the change; entries may only be added"
                 )
+        _clear(path)
         write_json(
             described,
             {
@@ -205,10 +213,22 @@ def _refuse_links(path: Path, *parts: str) -> None:
             raise OtherStudy(f"{path} is a link, which a study has none of: choose another folder")
 
 
+def _clear(path: Path) -> None:
+    """Remove what killed processes had not finished, of the study and of its cells; links stay."""
+    cells = path / "cells"
+    folders = [] if cells.is_symlink() or not cells.is_dir() else list(cells.iterdir())
+    for folder in [path, *folders]:
+        if folder == path or not folder.is_symlink():
+            clear_temporaries(folder)
+
+
 def _check_is_study(path: Path) -> None:
     if (path / "study.json").is_file() or not os.path.lexists(path):
         return
-    if not path.is_dir() or any(one.name != LOCK for one in path.iterdir()):
+    # A kill while the study was described leaves the lock and half of a file.
+    if not path.is_dir() or any(
+        one.name != LOCK and not is_temporary(one) for one in path.iterdir()
+    ):
         raise OutputExists(f"{path} holds something that is no study: choose another folder")
 
 

@@ -68,7 +68,7 @@ def check_run(run: Path) -> int:
 
 def check_no_temporaries(folder: Path) -> None:
     """The command that goes on has removed what was half-written."""
-    left = [str(path) for path in folder.rglob(".*.tmp")]
+    left = [str(path) for path in folder.rglob(".*.tmp*")]
     hold(not left, f"half-written files are still there: {left}")
 
 

@@ -7,7 +7,7 @@ INSTALL := tools/install-packages $(VENV)
 PYTEST := $(BIN)/pytest --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check format fuzz bench-native bench-training returns study-tables system clean
+.PHONY: help demo test test-all check format fuzz crashes bench-native bench-training returns study-tables system clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 24
@@ -59,6 +59,9 @@ $(VENV)/.fuzz: requirements/fuzz.txt $(VENV)/.dev
 
 fuzz: $(VENV)/.fuzz  ## every reader against made-up files, a minute each; ARGS='READER --seconds N'
 	@$(BIN)/python -m tests.fuzz.run $(ARGS)
+
+crashes: system $(VENV)/.dev  ## 200 kills and 40 bad disks, resumable (an hour); ARGS='--kills N --seed N'
+	@$(BIN)/python -m tests.crashes.run $(ARGS)
 
 bench-native: system $(VENV)/.dev  ## generated C against ONNX Runtime and emx-onnx-cgen; ARGS='RUN …' adds runs
 	@$(BIN)/python -m dspctl.benchmarks.native $(ARGS)

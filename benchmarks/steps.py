@@ -86,13 +86,13 @@ class Steps:
         """Throw away what belongs to a measurement that is in the result now."""
         if self.folder is not None:
             for path in self.folder.glob(f"{measurement}-*.*"):
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # all of them go in the end
+                    path.unlink()
 
     def remove(self) -> None:
         """Throw everything away."""
         if self.folder is not None:
-            with suppress(FileNotFoundError):
-                shutil.rmtree(self.folder)
+            shutil.rmtree(self.folder, ignore_errors=True)  # a disk that is bad is told by others
 
 
 def steps_folder(out: Path) -> Path:

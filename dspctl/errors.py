@@ -158,6 +158,10 @@ class CheckpointDamaged(RunIncomplete):
     """No checkpoint of the run is whole; the message says what is wrong with each."""
 
 
+class RunLocked(RunProblem):
+    """Another process trains in the same run folder."""
+
+
 class RunVersion(RunProblem):
     """The run was written by another, incompatible version."""
 

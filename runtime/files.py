@@ -6,14 +6,15 @@ renamed into place, which POSIX makes atomic. A full disk or a kill leaves the o
 
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from dspctl.errors import OutputExists, WriteFailed
 from dspctl.runtime.digest import sha256_of_file
+from dspctl.runtime.replacing import clear, exchange, in_use, remove
 from dspctl.runtime.untrusted import opener_without_links
 
 _TEMPORARY = ".*.????????.tmp"
@@ -69,6 +70,21 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666, before: Path | No
     sync_folder(path.parent)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, where they are not there.
+
+    Raises:
+        WriteFailed: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteFailed(
+            f"could not make {path} ({error.strerror or error}): free some space or choose another "
+            "folder, then repeat the command"
+        ) from error
+
+
 def open_log(path: Path, mode: Literal["w", "a"]) -> IO[str]:
     """Open a file to write to as it comes; never by a link, which may lead out of the folder.
 
@@ -108,9 +124,10 @@ def sha256_of(path: Path) -> str:
 def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterator[Path]:
     """Yield a temporary sibling of *path* that is moved into place if the body succeeds.
 
-    On any exception the temporary folder is removed and *path* is as it was. Replacing a folder
-    takes two renames, because rename(2) cannot replace a non-empty one: a kill between them
-    leaves the old folder beside *path* under a name that ends in ``.old``.
+    On any exception the temporary folder is removed and *path* is as it was. A folder that is there
+    and the new one change places at once; where the file system cannot, that takes two renames,
+    and a kill between them leaves the old folder beside *path* under a name that ends in ``.old``.
+    What a killed process left unfinished is removed by the next one that writes *path*.
 
     Args:
         path: where the folder shall stand.
@@ -126,12 +143,14 @@ def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterato
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         _check_replaceable(path, marker)
+        clear(path.parent, f".{escape(path.name)}.????????.tmp")
         temporary.mkdir(parents=True)
-        yield temporary
-        if os.path.lexists(path):
-            _replace_folder(temporary, path)
-        else:
-            temporary.rename(path)
+        with in_use(temporary):
+            yield temporary
+            if not os.path.lexists(path):
+                temporary.rename(path)
+            elif not exchange(temporary, path):
+                _replace_folder(temporary, path)
     except (OSError, WriteFailed) as error:
         cause = error.__cause__ if isinstance(error, WriteFailed) else error
         reason = getattr(cause, "strerror", None) or cause or error
@@ -140,7 +159,7 @@ def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterato
             "space or choose another folder, then repeat the command"
         ) from error
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(temporary)  # or the old folder in its place
     sync_folder(path.parent)
 
 
@@ -163,11 +182,7 @@ def _replace_folder(new: Path, path: Path) -> None:
         old.rename(path)
         raise
     # The new folder stands; failing to delete the old one must not look like a failure to write.
-    if old.is_dir() and not old.is_symlink():
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        with suppress(OSError):
-            old.unlink()
+    remove(old)
 
 
 def sync_folder(folder: Path) -> None:

@@ -1,7 +1,6 @@
 """One call that trains: the run folder, a teacher where the method needs one, then the loop."""
 
 import logging
-import platform
 from collections.abc import Callable, Mapping
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
@@ -9,21 +8,20 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from dspctl.errors import CheckpointDamaged, ConfigProblem, TrainingDiverged
-from dspctl.runtime.files import clear_temporaries
+from dspctl.errors import CheckpointDamaged, TrainingDiverged
 from dspctl.trainer.background import Background
 from dspctl.trainer.distillation import Teacher, open_teacher
 from dspctl.trainer.distillation.inheritance import take_over
 from dspctl.trainer.environments import Task, describe
 from dspctl.trainer.environments.vector import make_vector
 from dspctl.trainer.loop import Loop
+from dspctl.trainer.opening import Opened, opened
 from dspctl.trainer.pops.procedure import compress
 from dspctl.trainer.progress import Progress
-from dspctl.trainer.pruning import METHODS, method_named
+from dspctl.trainer.pruning import method_named
 from dspctl.trainer.runs.checkpoint import RunFolder, load_run
 from dspctl.trainer.runs.metrics import MetricsWriter
-from dspctl.trainer.runs.provenance import describe_here
-from dspctl.trainer.runs.resuming import adjusted, deliver_last_good, note
+from dspctl.trainer.runs.resuming import deliver_last_good, note
 from dspctl.trainer.runs.state import TrainState
 from dspctl.trainer.selection import OnTrial
 from dspctl.trainer.settings.config import TrainConfig
@@ -97,6 +95,7 @@ def train(
     Raises:
         OutputExists: the folder holds something; see `RunFolder.create`.
         RunNotFound, RunIncomplete, RunVersion: nothing that can be resumed.
+        RunLocked: another process trains there.
         CheckpointDamaged: no checkpoint of the run is whole.
         ConfigProblem: a change that a run cannot go on with.
         TeacherMismatch: the teacher is of another environment.
@@ -104,30 +103,19 @@ def train(
         WriteFailed: the disk is full or the folder cannot be written; the checkpoints are intact.
         UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
     """
-    replaced: dict[str, Any] = {}
-    if resume:
-        folder = RunFolder.reopen(run, {})
-        clear_temporaries(run)
-        clear_temporaries(run / "candidates")
-        replaced = {name: getattr(folder.config, name) for name in changes or ()}
-        if changes:
-            folder.config = adjusted(folder, changes)
-        config = folder.config
-    task = describe(config.environment)
-    method = method_named(config.method)
-    if config.teacher and not method.teacher:
-        able = " or ".join(name for name, one in METHODS.items() if one.teacher)
-        raise ConfigProblem(
-            f"{config.method} learns from no teacher: leave out --teacher, or pass  --method {able}"
-        )
-    if config.start and not method.teacher:
-        raise ConfigProblem(f"{config.method} has no start to choose: leave out --start")
-    if method.teacher and config.teacher and not resume:
-        # Before anything of an older run is replaced.
-        config = _reconciled(config, open_teacher(Path(config.teacher), task))
-    here = describe_here()
-    if not resume:
-        folder = RunFolder.create(run, config, _about(here), force=force)
+    with opened(config, run, resume=resume, changes=changes or {}, force=force) as work:
+        return _train(work, on_progress, should_stop, on_trial)
+
+
+def _train(
+    work: Opened,
+    on_progress: OnProgress | None,
+    should_stop: ShouldStop | None,
+    on_trial: OnTrial | None,
+) -> TrainResult:
+    """`train` in an opened folder: from its last checkpoint, or from the start."""
+    folder, run, config = work.folder, work.folder.path, work.folder.config
+    task, method = describe(config.environment), method_named(config.method)
     teacher: Teacher | None = None
     if method.teacher:
         try:
@@ -140,9 +128,9 @@ def train(
         except TrainingDiverged as error:  # of a run inside this one
             raise TrainingDiverged(f"{error}, then with  dspctl train --resume {run}") from error
     state = _state(folder, task, teacher)
-    if replaced:  # there is something to go on from
+    if work.replaced:  # there is something to go on from
         folder.write_config(config)
-    if resume:
+    if work.resume:
         folder.cut_metrics(state.iteration)
     vector = make_vector(
         task,
@@ -156,12 +144,12 @@ def train(
         # BLAS threads of its own would fight with ours; these matrices are too small for them.
         with (
             threadpool_limits(1),
-            MetricsWriter(run, resumed_at=state.steps if resume else None) as metrics,
+            MetricsWriter(run, resumed_at=state.steps if work.resume else None) as metrics,
             Background[float](config.threads) as background,
         ):
             loop = Loop(config, task, state, vector, folder, metrics, background, teacher, on_trial)
-            if resume:
-                note(folder, state.steps, here, replaced, anew=not loop.go_on)
+            if work.resume:
+                note(folder, state.steps, work.here, work.replaced, anew=not loop.go_on)
             finished = loop.run(on_progress, should_stop)
     except TrainingDiverged as error:
         raise deliver_last_good(folder, task, error, state.steps) from error
@@ -229,18 +217,3 @@ def _trained(
         log.warning("%s; it is a teacher, which is trained again", str(error).split(":", 1)[0])
         done = train(settings, path, force=True, on_progress=report, should_stop=should_stop)
     return done.finished
-
-
-def _reconciled(config: TrainConfig, teacher: Teacher) -> TrainConfig:
-    """Observations are normalised as the teacher's are, or not at all."""
-    return replace(config, normalize_observations=teacher.policy.normalizer is not None)
-
-
-def _about(here: dict[str, Any]) -> dict[str, Any]:
-    """What ``run.json`` says of the machine; the four outer names are those of earlier versions."""
-    versions = here["versions"]
-    return {
-        **{name: versions[name] for name in ("dspctl", "python", "numpy")},
-        "machine": platform.machine(),
-        "provenance": here,
-    }

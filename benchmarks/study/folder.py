@@ -14,7 +14,6 @@
 Results are made from the cells, so they can be lost and made again.
 """
 
-import fcntl
 import os
 import time
 from collections.abc import Collection, Iterator
@@ -29,9 +28,17 @@ from dspctl.benchmarks.study.record import StudyResults, save_results
 from dspctl.benchmarks.study.spec import StudySpec, spec_from_values
 from dspctl.benchmarks.study.tables import save_tables
 from dspctl.errors import ConfigProblem, OtherStudy, OutputExists, ResultProblem, StudyLocked
-from dspctl.runtime.files import new_folder, write_bytes, write_json
+from dspctl.runtime.files import (
+    clear_temporaries,
+    is_temporary,
+    make_folder,
+    new_folder,
+    write_bytes,
+    write_json,
+)
+from dspctl.runtime.locks import LOCK, locked
 from dspctl.runtime.strict_json import fields_from_json
-from dspctl.runtime.untrusted import opener_without_links, read_bytes
+from dspctl.runtime.untrusted import read_bytes
 
 SCHEMA = 1
 _LEFT_BEHIND = "tensorboard"
@@ -94,7 +101,7 @@ class StudyFolder:
 
     def receive(self, key: str, run_files: dict[str, bytes], record: bytes | None) -> None:
         """Write what another machine made of a cell: its run as a whole, then its record."""
-        self.cell(key).mkdir(parents=True, exist_ok=True)
+        make_folder(self.cell(key))
         # As a whole, or a kill could leave the checkpoint of one moment with the policy of another.
         with new_folder(self.run(key), force=True) as run:
             for name, data in run_files.items():
@@ -142,7 +149,7 @@ def run_files(run: Path) -> Iterator[tuple[str, bytes]]:
     """
     for path in sorted(run.rglob("*")):
         name = path.relative_to(run)
-        if not path.is_dir() and _LEFT_BEHIND not in name.parts:
+        if path.name != LOCK and not path.is_dir() and _LEFT_BEHIND not in name.parts:
             yield name.as_posix(), read_bytes(path, _LARGEST_FILE_BYTES, links=False)
 
 
@@ -159,7 +166,7 @@ def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
     described = path / "study.json"
     # Looked at before anything is made: a mistyped folder stays as it was.
     _check_is_study(path)
-    with _locked(path) as lock:
+    with locked(path, StudyLocked, wait_s=_LOCK_S) as lock:
         if os.path.lexists(described):
             earlier = _earlier(described)
             if differences := _differences(earlier, spec):
@@ -167,6 +174,7 @@ def open_folder(path: Path, spec: StudySpec) -> Iterator[StudyFolder]:
                     f"{path} holds the study '{earlier.name}' with other {differences[0]}: choose "
                     "another folder with -o, or take back the change; entries may only be added"
                 )
+        _clear(path)
         write_json(
             described,
             {
@@ -205,43 +213,23 @@ def _refuse_links(path: Path, *parts: str) -> None:
             raise OtherStudy(f"{path} is a link, which a study has none of: choose another folder")
 
 
+def _clear(path: Path) -> None:
+    """Remove what killed processes had not finished, of the study and of its cells; links stay."""
+    cells = path / "cells"
+    folders = [] if cells.is_symlink() or not cells.is_dir() else list(cells.iterdir())
+    for folder in [path, *folders]:
+        if folder == path or not folder.is_symlink():
+            clear_temporaries(folder)
+
+
 def _check_is_study(path: Path) -> None:
     if (path / "study.json").is_file() or not os.path.lexists(path):
         return
-    if not path.is_dir() or any(one.name != ".lock" for one in path.iterdir()):
+    # A kill while the study was described leaves the lock and half of a file.
+    if not path.is_dir() or any(
+        one.name != LOCK and not is_temporary(one) for one in path.iterdir()
+    ):
         raise OutputExists(f"{path} holds something that is no study: choose another folder")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    """Hold the folder's lock, which the system takes back however this process ends."""
-    path.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = opener_without_links(str(path / ".lock"), os.O_RDWR | os.O_CREAT)
-    except OSError as error:
-        raise StudyLocked(
-            f"{path / '.lock'} cannot be locked ({error.strerror or error}): choose another folder "
-            "with -o"
-        ) from error
-    try:
-        deadline = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except OSError as error:
-                if time.monotonic() > deadline:
-                    holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-                    raise StudyLocked(
-                        f"another process{f' ({holder})' if holder else ''} works on {path}: wait "
-                        "for it, or stop it with Ctrl-C, then repeat the command"
-                    ) from error
-                time.sleep(0.1)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        yield descriptor
-    finally:
-        os.close(descriptor)
 
 
 def _earlier(path: Path) -> StudySpec:

@@ -46,6 +46,8 @@ def save_tables(results: StudyResults, path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         with closing(sqlite3.connect(temporary)) as database, database:
+            # No file beside it, which a kill would leave; what is half-written is never used.
+            database.execute("PRAGMA journal_mode = MEMORY")
             columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
             database.execute(f"CREATE TABLE cells ({columns})")
             database.execute(

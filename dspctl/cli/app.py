@@ -4,6 +4,7 @@ Nothing heavy may be imported here or at the top of a command's file: ``dspctl -
 at once and works on a vehicle that has no training stack.
 """
 
+import errno
 from typing import Annotated, Any
 
 import typer
@@ -52,6 +53,24 @@ class Commands(TyperGroup):
                 raise
             show.problem(str(error))
             raise typer.Exit(EXIT_ERROR) from None
+        except OSError as error:
+            # Compilers, temporary files, libraries: a bad disk may be met anywhere, and is no
+            # defect of dspctl. What it wrote itself says more, in a `WriteFailed`.
+            if ctx.params.get("debug") or not _of_the_disk(error):
+                raise
+            where = f"could not write {error.filename}" if error.filename else "a disk is unusable"
+            show.problem(
+                f"{where} ({error.strerror}): free some space there, or name another folder for "
+                "temporary files with TMPDIR, then repeat the command"
+            )
+            raise typer.Exit(EXIT_ERROR) from None
+
+
+def _of_the_disk(error: OSError) -> bool:
+    """Whether a disk is full or may not be written; `tempfile` has words of its own for it."""
+    if isinstance(error, FileNotFoundError):
+        return "No usable temporary directory" in str(error.strerror)
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def _print_version(asked: bool) -> None:

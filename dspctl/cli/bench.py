@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +11,7 @@ import typer
 
 from dspctl.cli import bench_report, show
 from dspctl.cli.subjects import Kind, kind_of, runnable, runnable_here, source_of
-from dspctl.errors import ConfigProblem
+from dspctl.errors import ConfigProblem, OutputExists
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,6 +136,7 @@ def bench(
     """
     from dspctl.benchmarks.record.file import read_json
     from dspctl.benchmarks.record.hlog import write_logs
+    from dspctl.benchmarks.record.replacing import add_logs, replacing, start_again
     from dspctl.benchmarks.remote.connection import check_host
     from dspctl.benchmarks.request import BACKENDS, Request
 
@@ -175,15 +177,23 @@ def bench(
         else:
             paths = stack.enter_context(_sweep(subject, sweep_width))
         out = output or Path(stack.enter_context(TemporaryDirectory()), "bench.json")
-        if force:
-            stack.enter_context(_replacing(out))
         observations = None if host is not None else _observations(named)
-        result = run(
-            paths, out, request, host=host, host_python=host_python, observations=observations
+        if force:
+            out = stack.enter_context(replacing(out))
+        measuring = partial(
+            run, paths, out, request, host=host, host_python=host_python, observations=observations
         )
+        try:
+            result = measuring()
+        except OutputExists:  # what a kill left of another benchmark that was to replace it
+            if output is None or out == output:
+                add_logs(out)
+                raise
+            start_again(output)
+            result = measuring()
         pictures = bench_report.draw_pictures(result, paths, plots) if plots is not None else []
         if output is not None:
-            for note in write_logs(result, output):
+            for note in write_logs(result, out):
                 show.note(note)
         if as_json:
             show.result_json(read_json(out))
@@ -297,36 +307,6 @@ def _sweep(subject: Path, widths: str) -> "Iterator[dict[str, Path]]":
             advance(index, len(policies), label)
             paths[label] = runnable_here(policy, None, Path(folder, label.replace(" ", "-")))
         yield paths
-
-
-@contextmanager
-def _replacing(output: Path) -> "Iterator[None]":
-    """Set a result and the raw samples beside it aside, so that nothing of them is mixed in.
-
-    They are back where nothing came to take their place: an unreachable host costs no result.
-    """
-    from dspctl.benchmarks.record.file import sample_files
-    from dspctl.benchmarks.record.hlog import log_files
-    from dspctl.benchmarks.request import BACKENDS
-
-    beside = (
-        path
-        for name in BACKENDS
-        for path in (*sample_files(output, name), *log_files(output, name))
-    )
-    older = [path for path in (output, *beside) if path.exists()]
-    if not older:
-        yield
-        return
-    with TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-") as aside:
-        for path in older:
-            path.rename(Path(aside, path.name))
-        try:
-            yield
-        finally:
-            if not output.exists():
-                for path in older:
-                    Path(aside, path.name).rename(path)
 
 
 def _observations(named: dict[str, Path]) -> "NDArray[Any] | None":

@@ -286,6 +286,40 @@ def test_a_full_disk_leaves_what_was_there(
     assert contents(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("error", "parts"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/x.c"),
+            ["could not write /tmp/x.c (No space left on device)", "free some space", "TMPDIR"],
+        ),
+        (OSError(errno.EROFS, "Read-only file system"), ["a disk is unusable (Read-only"]),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+            ["No usable temporary directory", "TMPDIR"],
+        ),
+    ],
+)
+def test_a_bad_disk_is_no_defect_wherever_it_is_met(
+    call: Call,
+    policy: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    parts: list[str],
+) -> None:
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr("dspctl.exporter.export", fail)
+    words = ("export", policy, "--no-gate", "-o", tmp_path / "bundle")
+    assert_sentence(call(*words), *parts)
+    assert call("--debug", *words).error is error
+    error.errno = errno.EIO
+    if not isinstance(error, FileNotFoundError):
+        assert call(*words).error is error
+
+
 # --- running ----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from dspctl.errors import OutputExists, WriteFailed
+from dspctl.runtime import files
 from dspctl.runtime.files import (
     check_output,
     clear_temporaries,
@@ -189,6 +190,7 @@ def test_a_failing_rename_puts_the_old_folder_back(
         return rename(self, target)
 
     monkeypatch.setattr(Path, "rename", fail_into_place)
+    monkeypatch.setattr(files, "exchange", lambda *_: False)  # as on older systems
     with pytest.raises(WriteFailed), new_folder(path, force=True) as folder:
         write_bytes(folder / "file", b"new")
     assert contents(tmp_path) == {"bundle/file": b"old"}
@@ -209,3 +211,57 @@ def test_force_does_not_delete_somebody_elses_folder(tmp_path: Path) -> None:
         with new_folder(tmp_path / name, force=True, marker="manifest.json") as folder:
             write_bytes(folder / "manifest.json", b"{}")
     assert contents(tmp_path / "empty") == {"manifest.json": b"{}"}
+
+
+def test_there_is_no_moment_without_a_folder_that_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "bundle"
+    with new_folder(path, force=False) as folder:
+        write_bytes(folder / "old", b"1")
+
+    def never(*_: Any) -> None:
+        raise AssertionError("two renames")
+
+    monkeypatch.setattr(files, "_replace_folder", never)
+    with new_folder(path, force=True) as folder:
+        write_bytes(folder / "new", b"2")
+    assert contents(tmp_path) == {"bundle/new": b"2"}
+    assert [each.name for each in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("possible", [True, False])
+def test_a_link_and_a_file_are_replaced_and_what_they_lead_to_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, possible: bool
+) -> None:
+    if not possible:
+        monkeypatch.setattr(files, "exchange", lambda *_: False)
+    write_bytes(tmp_path / "precious" / "file", b"1")
+    (tmp_path / "link").symlink_to(tmp_path / "precious")
+    write_bytes(tmp_path / "taken", b"2")
+    for name in ("link", "taken"):
+        with new_folder(tmp_path / name, force=True) as folder:
+            write_bytes(folder / "new", b"3")
+    expected = {"precious/file": b"1", "link/new": b"3", "taken/new": b"3"}
+    assert contents(tmp_path) == expected
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_unfinished_folders_of_killed_processes_are_removed_and_no_others(tmp_path: Path) -> None:
+    for name in (".bundle.01234567.tmp", ".other.01234567.tmp", ".bundle.tmp", "bundle.01234567"):
+        write_bytes(tmp_path / name / "file", b"1")
+    (tmp_path / ".bundle.7654321a.tmp").symlink_to(tmp_path / ".bundle.tmp")
+    with new_folder(tmp_path / "bundle", force=False) as folder:
+        write_bytes(folder / "file", b"2")
+        # Another process that writes the same path leaves alone what is at work.
+        with new_folder(tmp_path / "bundle", force=False) as other:
+            assert folder.exists()
+            write_bytes(other / "file", b"3")
+        (tmp_path / "bundle" / "file").unlink()
+        (tmp_path / "bundle").rmdir()
+    assert contents(tmp_path) == {
+        "bundle/file": b"2",
+        ".other.01234567.tmp/file": b"1",
+        ".bundle.tmp/file": b"1",
+        "bundle.01234567/file": b"1",
+    }

@@ -148,7 +148,8 @@ def test_killed_training_resumes(tmp_path: Path) -> None:
     try:
         deadline = time.monotonic() + 60
         # The first checkpoint is of the start; run.json counts seconds from the second one on.
-        while not (run / "run.json").exists() or "seconds" not in load_run(run).info:
+        # The settings are written after it, and nothing can be read before.
+        while not (run / "config.json").exists() or "seconds" not in load_run(run).info:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -13,6 +13,7 @@
 ``stages/``               the runs that make one of ``pops``
 ``candidates/``           the best policies that were tried on the way
 ``observations.safetensors``  raw observations of the last rollouts, for the proofs
+``.lock``                 held by the process that trains here
 ========================  ===========================================================
 """
 
@@ -20,6 +21,7 @@ import json
 import logging
 import os
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,16 +198,15 @@ class RunFolder:
 
     def write_candidate(self, iteration: int, policy: Policy) -> None:
         """Keep a policy that may be delivered."""
-        path = self.candidate(iteration)
-        path.parent.mkdir(exist_ok=True)
-        save_policy(policy, path, force=True)
+        save_policy(policy, self.candidate(iteration), force=True)
 
     def keep_candidates(self, iterations: Collection[int]) -> None:
-        """Remove all candidates but those of *iterations*."""
+        """Remove all candidates but those of *iterations*; what cannot be goes another time."""
         kept = {self.candidate(iteration) for iteration in iterations}
         for path in self.path.glob("candidates/*.safetensors"):
             if path not in kept:
-                path.unlink()
+                with suppress(OSError):
+                    path.unlink()
 
     # --- the training state -------------------------------------------------------------
 

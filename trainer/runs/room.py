@@ -5,14 +5,18 @@ from pathlib import Path
 
 from dspctl.errors import OutputExists, RunIncomplete, WriteFailed
 from dspctl.runtime.files import is_temporary
+from dspctl.runtime.locks import LOCK
 from dspctl.trainer.runs.reading import read_json
 
 
-def make_room(path: Path, *, force: bool) -> None:
-    """Empty the folder *path* for a new run, or refuse; a kill in between leaves a run that never
-    began."""
+def check_room(path: Path, *, force: bool) -> None:
+    """Refuse a folder that a new run may not take.
+
+    Raises:
+        OutputExists: it holds a run and *force* is False, or something else.
+    """
     if path.is_dir():
-        held = {each.name for each in path.iterdir() if not is_temporary(each)}
+        held = {each.name for each in path.iterdir() if not is_temporary(each)} - {LOCK}
         refused = bool(held) and not (held == {"run.json"} and _never_began(path))
     else:
         held, refused = set(), path.exists()
@@ -22,6 +26,17 @@ def make_room(path: Path, *, force: bool) -> None:
         )
     if refused and not held & {"config.json", "run.json"}:
         raise OutputExists(f"{path} is not a run, so it is not replaced: choose another")
+
+
+def make_room(path: Path, *, force: bool) -> None:
+    """Empty the folder *path* for a new run, or refuse; a kill in between leaves a run that never
+    began.
+
+    Raises:
+        OutputExists: as `check_room`.
+        WriteFailed: it cannot be emptied.
+    """
+    check_room(path, force=force)
     if not path.is_dir():
         return
     try:
@@ -29,7 +44,8 @@ def make_room(path: Path, *, force: bool) -> None:
         for each in path.iterdir():
             if each.is_dir() and not each.is_symlink():
                 shutil.rmtree(each)
-            elif each.name != "run.json":  # tells that the folder is a run's; written anew next
+            # The one tells that the folder is a run's, and is written anew next; the other is held.
+            elif each.name not in ("run.json", LOCK):
                 each.unlink()
     except OSError as error:
         raise WriteFailed(

@@ -20,7 +20,7 @@ from dspctl.benchmarks.study._worker import Job
 from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.folder import StudyFolder
 from dspctl.benchmarks.study.plan import Cell
-from dspctl.runtime.files import open_log
+from dspctl.runtime.files import make_folder, open_log
 
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 _LOG = "log.txt"
@@ -47,7 +47,7 @@ class LocalEngine:
     def start(self, cell: Cell) -> None:
         """Start the cell's process."""
         folder = self._folder.cell(cell.key)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         teacher = self._folder.run(cell.teacher) if cell.teacher else None
         with open_log(folder / _LOG, "w") as log:
             process = subprocess.Popen(

@@ -171,6 +171,28 @@ def test_two_processes_do_not_share_a_folder(
     assert len(run_study(small(), tmp_path, Engines()).ran) == 2
 
 
+def test_what_killed_processes_left_is_removed_and_keeps_nobody_out(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "study", tmp_path / "elsewhere"
+    for path in (folder, elsewhere):
+        path.mkdir()
+    half = ".study.json.01234567.tmp"
+    (folder / ".lock").write_text("1\n")
+    (folder / half).write_text("{")
+    (elsewhere / half).write_text("precious")
+    (key, _) = run_study(small(), folder, Engines()).ran
+    assert not (folder / half).exists()
+    left = [
+        folder / ".results.json.01234567.tmp",
+        folder / "cells" / key / ".cell.json.01234567.tmp",
+    ]
+    for path in left:
+        path.write_text("{")
+    (folder / "cells" / "link").symlink_to(elsewhere)
+    run_study(small(), folder, Engines())
+    assert [path for path in left if path.exists()] == []
+    assert (elsewhere / half).read_text() == "precious"
+
+
 def test_a_damaged_record_is_named_and_not_replaced(tmp_path: Path) -> None:
     key = run_study(small(), tmp_path, Engines()).ran[0]
     path = tmp_path / "cells" / key / RECORD

@@ -394,6 +394,10 @@ class StudyLocked(DspctlError):
     """Another process works on the same study folder."""
 
 
+class SearchLocked(DspctlError):
+    """Another process searches in the same folder."""
+
+
 # --- other machines -----------------------------------------------------------------------
 
 

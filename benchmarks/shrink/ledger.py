@@ -28,32 +28,38 @@ from dspctl.benchmarks.shrink.record import (
 )
 from dspctl.errors import OutputExists, RunProblem
 from dspctl.runtime import load_policy
+from dspctl.runtime.locks import LOCK
 from dspctl.trainer import load_run, recipe
-from dspctl.trainer.distillation import open_teacher, policy_of
-from dspctl.trainer.environments import describe
+from dspctl.trainer.distillation import Teacher
+from dspctl.trainer.environments import Task
 from dspctl.trainer.selection import play_once
 
 
-class Ledger:
-    """A search in its folder, begun or gone on with.
+def check_room(folder: Path) -> None:
+    """Refuse a folder that holds something else than a search.
 
     Raises:
-        OutputExists: the folder holds something else.
-        TeacherMismatch: the source was trained for another environment.
+        OutputExists: it does.
+    """
+    if (folder / FILE).is_file() or not folder.exists():
+        return
+    if any(each.name != LOCK for each in folder.iterdir()):
+        raise OutputExists(f"{folder} holds something else: name another folder with -o")
+
+
+class Ledger:
+    """A search in its folder, begun or gone on with; nobody else may write there.
+
+    Raises:
+        OutputExists: the folder holds something else, or the search for another teacher.
         NothingKept: a cost is the goal, and no network stays within it.
     """
 
     def __init__(
-        self,
-        source: Path,
-        folder: Path,
-        goal: Goal,
-        options: Options,
-        environment: str | None,
+        self, task: Task, teacher: Teacher, source: Path, folder: Path, goal: Goal, options: Options
     ) -> None:
-        self.folder, self.options = folder, options
-        self.task = describe(environment or policy_of(source).environment)
-        self.teacher = open_teacher(source, self.task)
+        check_room(folder)
+        self.task, self.teacher, self.folder, self.options = task, teacher, folder, options
         self.result = self._begun(source, goal)
         self.limit = largest_within(goal, self.teacher.policy) if goal.limited else None
         self._low: dict[str, float] = {}  # share that a candidate keeps at least: slow to find out
@@ -76,10 +82,8 @@ class Ledger:
         return result
 
     def _known(self) -> ShrinkResult | None:
-        if not self.folder.exists() or not any(self.folder.iterdir()):
-            return None
         if not (self.folder / FILE).is_file():
-            raise OutputExists(f"{self.folder} holds something else: name another folder with -o")
+            return None
         found = load_shrink(self.folder)
         if found.sha256 != self.teacher.sha256 or found.environment != self.task.environment:
             raise OutputExists(

@@ -9,12 +9,18 @@ from pathlib import Path
 
 from dspctl.benchmarks.shrink.deliver import conclude
 from dspctl.benchmarks.shrink.ladder import Candidate, smallest_passed
-from dspctl.benchmarks.shrink.ledger import Ledger
+from dspctl.benchmarks.shrink.ledger import Ledger, check_room
 from dspctl.benchmarks.shrink.options import Options
 from dspctl.benchmarks.shrink.pool import Pool
 from dspctl.benchmarks.shrink.record import Goal, Point, ShrinkResult
+from dspctl.errors import SearchLocked
+from dspctl.runtime.locks import locked
+from dspctl.trainer.distillation import open_teacher, policy_of
+from dspctl.trainer.environments import describe
 
 _POLL_S = 0.2
+_LOCK_S = 1.0
+"""How long the folder's lock is waited for: a search that was killed may need a moment to end."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +73,18 @@ def shrink(
 
     Raises:
         OutputExists: *folder* holds something else.
+        SearchLocked: another process searches there.
         NothingKept: no network that was tried keeps the share; the best one is in the folder.
         TeacherMismatch: *source* was trained for another environment.
         TrainingFailed: a candidate's process failed.
     """
-    ledger = Ledger(source, folder, goal, options or Options(), environment)
-    finished = _train(ledger, on_progress, should_stop)
-    return conclude(ledger) if finished else ledger.result
+    task = describe(environment or policy_of(source).environment)
+    teacher = open_teacher(source, task)
+    check_room(folder)  # before there is a lock in it
+    with locked(folder, SearchLocked, wait_s=_LOCK_S):
+        ledger = Ledger(task, teacher, source, folder, goal, options or Options())
+        finished = _train(ledger, on_progress, should_stop)
+        return conclude(ledger) if finished else ledger.result
 
 
 def _train(ledger: Ledger, on_progress: OnProgress | None, should_stop: ShouldStop | None) -> bool:

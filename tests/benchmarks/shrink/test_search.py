@@ -21,7 +21,7 @@ from dspctl.benchmarks.shrink import (
 from dspctl.benchmarks.shrink._candidate import POLICY, Job, network_of
 from dspctl.benchmarks.shrink.costs import Costs
 from dspctl.benchmarks.shrink.record import FILE, Point, pareto
-from dspctl.errors import NothingKept, OutputExists, ResultProblem, TeacherMismatch
+from dspctl.errors import NothingKept, OutputExists, ResultProblem, SearchLocked, TeacherMismatch
 from dspctl.runtime import load_policy, save_policy
 from dspctl.trainer import evaluate
 from tests.benchmarks.networks import network as layers_of
@@ -256,6 +256,7 @@ def test_a_folder_of_something_else_is_left_alone(
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(OutputExists, match="something else"):
         shrink(teacher, tmp_path / "mine", Goal())
+    assert [each.name for each in (tmp_path / "mine").iterdir()] == ["notes.txt"]
     shrink(teacher, tmp_path / "s", Goal(), Options(jobs=1))
     other = balancing_policy()
     layers = (replace(other.layers[0], weight=2 * other.layers[0].weight), other.layers[1])
@@ -264,6 +265,22 @@ def test_a_folder_of_something_else_is_left_alone(
         shrink(path, tmp_path / "s", Goal())
     with pytest.raises(TeacherMismatch, match="trained on CartPole-v1"):
         shrink(teacher, tmp_path / "t", Goal(), environment="Acrobot-v1")
+
+
+def test_one_process_searches_in_a_folder(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    def again() -> bool:
+        with pytest.raises(SearchLocked, match=r"another process \(\d+\) works on"):
+            shrink(teacher, tmp_path / "s", Goal(), Options(jobs=1))
+        return True
+
+    stopped = shrink(teacher, tmp_path / "s", Goal(), Options(jobs=1), should_stop=again)
+    assert stopped.status == "partial"
+    assert shrink(teacher, tmp_path / "s", Goal(), Options(jobs=1)).status == "complete"
+    with pytest.raises(TeacherMismatch):
+        shrink(teacher, tmp_path / "t", Goal(), environment="Acrobot-v1")
+    assert not (tmp_path / "t").exists()
 
 
 def test_a_damaged_search_is_refused(teacher: Path, tmp_path: Path, fake: type[FakePool]) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import pytest
+
 from tests.crashes.bundles import BenchJob, ExportJob
 from tests.crashes.commands import Ended, Strike, run
-from tests.crashes.disks import BadDisk, bad_disk
+from tests.crashes.disks import ALL, BadDisk, bad_disk
 from tests.crashes.jobs import Broken, Job, hold
 from tests.crashes.runs import StudyJob, TrainJob
 
@@ -92,6 +94,25 @@ def check_kills(job: Job, kills: int, folder: Path) -> None:
         for entry in chain_of_kills(job, number, 0, folder):
             hold(entry["ok"], str(entry))
             met += "kill" in entry
+
+
+def disk_cases(names: list[str]) -> list[Any]:
+    """Parameters of a test: every command with every bad disk, most of them marked slow."""
+    return [
+        (name, how)
+        if index % len(names) == number
+        else pytest.param(name, how, marks=pytest.mark.slow)
+        for index, name in enumerate(names)
+        for number, how in enumerate(ALL)
+    ]
+
+
+def check_disk(job: Job, how: BadDisk, folder: Path) -> None:
+    """One command on a disk that goes bad; skips where the machine does not allow a real one."""
+    entry = chain_of_disks(job, how, 0, 0, folder)
+    if how.real and "only root may mount" in str(entry.get("error")):
+        pytest.skip("only root may mount a file system")
+    assert entry["ok"], entry
 
 
 def chain_of_disks(job: Job, how: BadDisk, number: int, seed: int, folder: Path) -> Entry:

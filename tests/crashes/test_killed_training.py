@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.crashes.chains import chain_of_disks, check_kills, jobs_in
-from tests.crashes.disks import ALL, BadDisk
+from tests.crashes.chains import check_disk, check_kills, disk_cases, jobs_in
+from tests.crashes.disks import BadDisk
 from tests.crashes.jobs import Job
 
 NAMES = ["train", "study"]
@@ -24,21 +24,8 @@ def test_kills_at_random_moments(jobs: dict[str, Job], name: str, tmp_path: Path
     check_kills(jobs[name], 3, tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("name", "how"),
-    [
-        (name, how)
-        if index % len(NAMES) == number
-        else pytest.param(name, how, marks=pytest.mark.slow)
-        for index, name in enumerate(NAMES)
-        for number, how in enumerate(ALL)
-    ],
-    ids=str,
-)
+@pytest.mark.parametrize(("name", "how"), disk_cases(NAMES), ids=str)
 def test_a_disk_that_goes_bad(
     jobs: dict[str, Job], name: str, how: BadDisk, tmp_path: Path
 ) -> None:
-    entry = chain_of_disks(jobs[name], how, 0, 0, tmp_path)
-    if how.real and "only root may mount" in str(entry.get("error")):
-        pytest.skip("only root may mount a file system")
-    assert entry["ok"], entry
+    check_disk(jobs[name], how, tmp_path)

@@ -88,7 +88,8 @@ def search(
     teacher: Teacher, output: Path, minutes: float, keep: float, stop: threading.Event
 ) -> ShrinkResult:
     """Search, or take what is there if that is complete; raises as `shrink`."""
-    folder, goal, title = teacher.folder(output), Goal(keep), teacher.environment
+    folder, goal = teacher.folder(output), Goal(keep)
+    title = f"{teacher.environment} seed {teacher.seed}"
     if (folder / FILE).is_file():
         known = load_shrink(folder)
         if known.status == "complete" and known.goal == goal:
@@ -100,7 +101,7 @@ def search(
         layers = "-".join(map(str, progress.point.network.units)) or "linear"
         smallest = "none yet" if progress.smallest is None else progress.smallest
         print(
-            f"{title} seed {teacher.seed}, {progress.seconds / 60:.1f} min: {layers} earns "
+            f"{title}, {progress.seconds / 60:.1f} min: {layers} earns "
             f"{progress.point.network.mean:.1f}; smallest that passed: {smallest}",
             flush=True,
         )
@@ -111,7 +112,7 @@ def search(
             teacher.run, folder, goal, options, on_progress=report, should_stop=stop.is_set
         )
     except NothingKept as error:  # is a result, too
-        print(f"{title} seed {teacher.seed}: {error}", flush=True)
+        print(f"{title}: {error}", flush=True)
         return load_shrink(folder)
 
 
@@ -158,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--env", action="append", default=[], metavar="ID", help="environment; repeatable"
     )
     parser.add_argument(
-        *("--seed",), action="append", type=int, metavar="N", help="seed; repeatable (0, 1, 2)"
+        "--seed", action="append", type=int, metavar="N", help="seed; repeatable (0, 1, 2)"
     )
     parser.add_argument("--minutes", type=float, default=30.0, help="of a search (default 30)")
     parser.add_argument("--keep", type=float, default=0.97, help="share to keep (default 0.97)")

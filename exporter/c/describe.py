@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dspctl import __version__
 from dspctl.exporter.c.error_bound import output_error_bound
+from dspctl.exporter.c.features import Features
 from dspctl.exporter.c.literals import float_literal
 from dspctl.exporter.c.names import comment_text, string_literal
 from dspctl.runtime.policy import Policy
@@ -65,16 +66,16 @@ def identity(policy: Policy, name: str, *, strict: bool) -> dict[str, Any]:
     }
 
 
-def guard_terms(policy: Policy) -> dict[str, Any]:
-    """The range of every feature that is read, and what an invalid observation gives."""
+def guard_terms(policy: Policy, features: Features) -> dict[str, Any]:
+    """The range of every feature that is gone through, and what an invalid observation gives."""
     guard = policy.guard
     safe = [
         str(int(each)) if policy.action.discrete else float_literal(each)
         for each in guard.safe_action
     ]
     return {
-        "guard_low": guard.low[policy.inputs],
-        "guard_high": guard.high[policy.inputs],
+        "guard_low": features.along(guard.low[policy.inputs]),
+        "guard_high": features.along(guard.high[policy.inputs]),
         "on_invalid": guard.on_invalid,
         "on_invalid_sentence": _SENTENCES[guard.on_invalid],
         "safe_action": safe,

@@ -9,7 +9,8 @@ from functools import cache
 from typing import Any
 
 from dspctl.exporter.c.describe import action_terms, guard_terms, identity
-from dspctl.exporter.c.layers import LayerView, layer_views
+from dspctl.exporter.c.features import features_of
+from dspctl.exporter.c.layers import LayerView, layer_views, layouts_of
 from dspctl.exporter.c.literals import float_literal, initialiser, wrapped
 from dspctl.exporter.c.names import check_identifier, comment_text
 from dspctl.exporter.c.rational_tanh import DENOMINATOR, NUMERATOR, TANH_BOUND, TANH_LIMIT
@@ -89,25 +90,23 @@ def _render(template: str, context: dict[str, Any]) -> str:
 
 def _context(policy: Policy, name: str, target: NativeTarget, strict: bool) -> dict[str, Any]:
     vector = target.lanes > 1
-    inputs = policy.inputs
-    selected = inputs.size < policy.observation.size
-    prepares = selected or policy.normalizer is not None
-    layers = layer_views(policy, target, strict=strict, local=prepares)
-    loads_vectors = bool(layers[0].layout.rows)
-    prepares = prepares or loads_vectors
+    layouts = layouts_of(policy, target, strict=strict)
+    features = features_of(policy, layouts[0])
+    loads_vectors = bool(layouts[0].rows)
+    gathers = features.selected and not features.spread
+    prepares = gathers or loads_vectors or policy.normalizer is not None
+    layers = layer_views(policy, target, layouts, features, prepares=prepares)
     return {
         **identity(policy, name, strict=strict),
-        **guard_terms(policy),
+        **guard_terms(policy, features),
         **action_terms(policy),
-        **vector_terms(policy, layers, target, prepares),
+        **vector_terms(policy, layers, target, features, prepares),
         "target": target,
         "strict": strict,
         "vector": vector,
         "layers": layers,
-        "inputs": inputs.size,
-        "index": "FEATURE[i]" if selected else "i",
-        "selected": selected,
-        "feature": [str(index) for index in inputs],
+        "features": features,
+        "looped": any(not block.unrolled for block in layouts[0].columns),
         "prepares": prepares,
         "clears_input": loads_vectors,
         "normalizer": policy.normalizer,
@@ -119,7 +118,7 @@ def _context(policy: Policy, name: str, target: NativeTarget, strict: bool) -> d
         "tanh_bound": TANH_BOUND,
         "numerator": NUMERATOR,
         "denominator": DENOMINATOR,
-        "stack_bytes": stack_bytes(policy, layers, target, prepares),
+        "stack_bytes": stack_bytes(policy, layers, target, features, prepares),
         **_functions(policy, vector),
     }
 

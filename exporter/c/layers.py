@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dspctl.exporter.c.constants import Array, BlockView, StripeView, constants
+from dspctl.exporter.c.features import Features
 from dspctl.exporter.c.layout import Affine, affine_layout, padded, stripes_of
 from dspctl.exporter.native.targets import NativeTarget
 from dspctl.runtime.policy import Policy
@@ -26,6 +27,8 @@ class LayerView:
         input_size, result_size: elements of its argument and result, padding included.
         clears: the padding of its result must be zero (the next layer reads it).
         vector: written for vectors.
+        has_bias: its units have biases.
+        picks: where each of its inputs lies in its argument; None: one after the other.
     """
 
     number: int
@@ -41,6 +44,7 @@ class LayerView:
     clears: bool
     vector: bool
     has_bias: bool
+    picks: tuple[int, ...] | None
 
     @property
     def title(self) -> str:
@@ -73,6 +77,14 @@ class LayerView:
         """C type of its argument when lanes hold inputs."""
         return f"values{self.input_size}"
 
+    def input(self, index: int) -> str:
+        """C expression: one of its inputs (``columns``)."""
+        return f"input[{index if self.picks is None else self.picks[index]}]"
+
+    def input_at(self, index: str) -> str:
+        """The same for an index that is a variable."""
+        return f"input[{index}]" if self.picks is None else f"input[FEATURE[{index}]]"
+
     @property
     def row_bias(self) -> str:
         """What a dot product starts with."""
@@ -91,20 +103,10 @@ class LayerView:
         return f"relu_of({value})" if self.activation == "relu" else f"tanh_of({value})"
 
 
-def layer_views(
-    policy: Policy, target: NativeTarget, *, strict: bool, local: bool
-) -> tuple[LayerView, ...]:
-    """The policy's layers laid out for *target*.
-
-    Args:
-        policy: what is generated; masked units become zero rows.
-        target: the machine.
-        strict: one order of additions everywhere.
-        local: the inputs are prepared in a local variable, not read where the caller has them.
-            They always are where vectors of them are loaded (the first layer's ``rows``).
-    """
+def layouts_of(policy: Policy, target: NativeTarget, *, strict: bool) -> tuple[Affine, ...]:
+    """Where the sums of every layer live on *target*; *strict*: one order of additions."""
     lanes = target.lanes
-    layouts = [
+    return tuple(
         affine_layout(
             layer.fan_in,
             layer.width,
@@ -117,8 +119,27 @@ def layer_views(
         if lanes > 1
         else Affine(layer.fan_in, layer.width, (), ())
         for index, layer in enumerate(policy.layers)
-    ]
-    local = local or bool(layouts[0].rows)
+    )
+
+
+def layer_views(
+    policy: Policy,
+    target: NativeTarget,
+    layouts: tuple[Affine, ...],
+    features: Features,
+    *,
+    prepares: bool,
+) -> tuple[LayerView, ...]:
+    """The policy's layers as they are laid out.
+
+    Args:
+        policy: what is generated; masked units become zero rows.
+        target: the machine.
+        layouts: of its layers.
+        features: how its inputs get to the first layer.
+        prepares: they are prepared in a local variable, not read where the caller has them.
+    """
+    lanes = target.lanes
     views = []
     layers = (layer.unmasked for layer in policy.layers)
     for index, (layer, layout) in enumerate(zip(layers, layouts, strict=True)):
@@ -126,9 +147,9 @@ def layer_views(
         weight = layer.weight.astype(np.float32)
         bias = None if layer.bias is None else layer.bias.astype(np.float32)
         blocks, stripes, arrays = constants(number, layout, weight, bias, lanes)
-        first = "input" if local else "observation"
+        first = "input" if prepares else "observation"
         argument = first if index == 0 else f"layer_{number - 1}"
-        if lanes > 1 and (index > 0 or local):  # a union of vectors and numbers
+        if lanes > 1 and (index > 0 or prepares):  # a union of vectors and numbers
             argument = f"&{argument}" if layout.rows else f"{argument}.value"
         views.append(
             LayerView(
@@ -145,6 +166,7 @@ def layer_views(
                 clears=not last and bool(layout.rows) and bool(layouts[index + 1].rows),
                 vector=lanes > 1,
                 has_bias=bias is not None,
+                picks=tuple(map(int, features.read)) if index == 0 and features.skips else None,
             )
         )
     return tuple(views)

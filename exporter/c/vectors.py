@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from dspctl.exporter.c.features import Features
 from dspctl.exporter.c.layers import LayerView, widths_of
 from dspctl.exporter.c.layout import padded, stripes_of
 from dspctl.exporter.native.targets import NativeTarget
@@ -34,7 +35,11 @@ _INTRINSICS: dict[str, dict[str, Any]] = {
 
 
 def vector_terms(
-    policy: Policy, layers: tuple[LayerView, ...], target: NativeTarget, prepares: bool
+    policy: Policy,
+    layers: tuple[LayerView, ...],
+    target: NativeTarget,
+    features: Features,
+    prepares: bool,
 ) -> dict[str, Any]:
     """Which vector types and helpers the code needs, and the types of its variables."""
     lanes = target.lanes
@@ -49,7 +54,7 @@ def vector_terms(
         }
     sizes = [layer.width for layer in policy.layers]
     if prepares:
-        sizes.append(int(policy.inputs.size))
+        sizes.append(features.count)
     widths = set(widths_of(sizes, lanes))
     sums: set[int] = set()
     activation_widths: dict[str, set[int]] = {"tanh": set(), "relu": set()}
@@ -80,8 +85,8 @@ def vector_terms(
             kind: sorted(found, reverse=True) for kind, found in activation_widths.items()
         },
         "value_types": sorted(types.items()),
-        "input_type": f"values{padded(int(policy.inputs.size), lanes)}",
-        "input_size": padded(int(policy.inputs.size), lanes),
+        "input_type": f"values{padded(features.count, lanes)}",
+        "input_size": padded(features.count, lanes),
         "outputs_type": outputs,
         "outputs_declaration": f"{outputs} outputs",
         "outputs_reference": "&outputs",
@@ -90,12 +95,16 @@ def vector_terms(
 
 
 def stack_bytes(
-    policy: Policy, layers: tuple[LayerView, ...], target: NativeTarget, prepares: bool
+    policy: Policy,
+    layers: tuple[LayerView, ...],
+    target: NativeTarget,
+    features: Features,
+    prepares: bool,
 ) -> int:
     """An upper bound of what one call uses, checked against the compiler's own count."""
     values = sum(layer.result_size for layer in layers)
     if prepares:
-        values += layers[0].input_size
+        values += padded(features.count, target.lanes)
     size = 4 * (values + policy.observation.size) + _SPILL_BYTES
     if target.lanes > 1:
         # Vectors are aligned, and every register may be spilled once.

@@ -1,6 +1,7 @@
 """The gate, on a task that is worked out by hand: a counter that each right action moves on."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,15 +70,51 @@ def test_what_earns_less_is_refused() -> None:
     policy = tiny_policy(discrete=True)
     with pytest.raises(errors.GateFailed) as caught:
         run_gate(Line().gate(), policy, Wrong(policy), "native/x/libtiny.so")
-    for part in ("native/x/libtiny.so earns 0 in Line-v0 over 6 episodes", "95% interval [10."):
+    for part in ("native/x/libtiny.so earns 0 in Line-v0 over 30 episodes", "95% interval [10."):
         assert part in str(caught.value)
+
+
+class Chaos(Line):
+    """A task in which the smallest difference grows: what is earned from a seed is luck.
+
+    Policy and artefact play in turns; *luck* is what the artefact's n-th episode earns more.
+    """
+
+    def __init__(self, luck: Callable[[int], float]) -> None:
+        super().__init__()
+        self.luck = luck
+
+    def play(self, act: Act, seed: int) -> float:
+        earned = super().play(act, seed)
+        episode, artefact = divmod(len(self.played) - 1, 2)
+        return earned + (self.luck(episode) if artefact else 0.0)
+
+
+def test_what_earns_less_by_chance_plays_on_and_passes() -> None:
+    policy = tiny_policy(discrete=True)
+    gate = Chaos(lambda episode: -0.5 if episode < 6 else 0.5 * (-1) ** episode).gate()
+    result = run_gate(gate, policy, NumpyRunner(policy), "policy.onnx")
+    assert result.episodes == len(result.artefact_returns) == 30
+    assert result.artefact_mean == pytest.approx(10.0)  # 3 points less in 30 episodes
+    assert result.artefact_mean < result.policy_low
+    assert result.difference_low < -0.2
+    assert result.difference_high > 0
+
+
+def test_what_earns_less_from_seed_to_seed_is_refused_after_five_times_as_many() -> None:
+    policy, line = tiny_policy(discrete=True), Chaos(lambda episode: -0.5 + 0.3 * (-1) ** episode)
+    with pytest.raises(errors.GateFailed, match=r"on the same seeds less by 0\.[34]\d* to 0\.[56]"):
+        run_gate(line.gate(), policy, NumpyRunner(policy), "policy.onnx")
+    assert len(line.played) == 60
 
 
 def test_invalid_observations_are_counted_and_answered_as_on_a_vehicle() -> None:
     flag, hold = tiny_policy(discrete=True), tiny_policy(discrete=True, mode="hold")
     # Every episode's third observation is broken. The safe action, 1, earns nothing there; the
     # last action, 0, does.
-    with pytest.raises(errors.GateFailed, match=r"6 of 60 observations were invalid.*--on-invalid"):
+    with pytest.raises(
+        errors.GateFailed, match=r"30 of 300 observations were invalid.*--on-invalid"
+    ):
         run_gate(Line(broken=2).gate(), _steady(flag), NumpyRunner(flag), "x")
     result = run_gate(Line(broken=2).gate(), _steady(hold), NumpyRunner(hold), "x")
     assert (result.not_finite, result.out_of_range) == (6, 0)

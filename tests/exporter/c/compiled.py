@@ -155,4 +155,7 @@ def shapes() -> list[dict[str, Any]]:
         {"sizes": (100, 2), "normalizer": False},
         {"sizes": (7, 12, 5), "bias": False, "masks": True, "clip": None},
         {"sizes": (6, 300, 3), "activation": "relu", "start": -3},
+        {"sizes": (30, 56, 3), "unread": 20},
+        {"sizes": (6, 3, 4), "unread": 2, "normalizer": False},
+        {"sizes": (3, 5, 4), "unread": 30},
     ]

@@ -41,3 +41,11 @@ def test_strict_code_adds_in_the_order_of_the_inputs(
     layout = affine_layout(inputs, outputs, *AVX512, True, activation, prepared=True)
     assert not layout.rows
     assert all(block.chains == 1 for block in layout.columns)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "chains"), [(1, 1), (5, 1), (6, 2), (7, 2), (8, 2), (11, 2), (12, 3), (64, 4)]
+)
+def test_partial_sums_are_worth_their_addition(inputs: int, chains: int) -> None:
+    layout = affine_layout(inputs, 16, *AVX512, False, "tanh", prepared=True)
+    assert [block.chains for block in layout.columns] == [chains]

@@ -10,6 +10,7 @@ import typer
 from dspctl.cli import show
 from dspctl.cli.interrupt import EXIT_INTERRUPTED, stop_on_signal
 from dspctl.cli.shrink_report import draw
+from dspctl.cli.subjects import Kind, kind_of
 from dspctl.errors import ConfigProblem, MissingExtra, NativeBuildProblem, UnknownTarget
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def shrink(
     """
     from dspctl.benchmarks.shrink import Goal, Options, with_costs
     from dspctl.benchmarks.shrink import shrink as search
+    from dspctl.runtime.bundle import POLICY
 
     if keep is not None and (max_latency_ns is not None or max_flash is not None):
         raise ConfigProblem(
@@ -96,6 +98,11 @@ def shrink(
     share = 0.97 if keep is None else keep
     if not 0 < share <= 1:
         raise ConfigProblem(f"--keep is a share of the return, above 0 and at most 1, not {share}")
+    if kind_of(source) is Kind.BUNDLE:
+        raise ConfigProblem(
+            f"{source} is a bundle: shrink imitates a run or a policy file, such as "
+            f"{source}/{POLICY}"
+        )
     goal = Goal(share, max_latency_ns, max_flash, target)
     options = Options(60 * budget_minutes, jobs, tries, first, steps)
     folder = output or source.with_name(f"{re.sub(r'[.]safetensors$', '', source.name)}-shrink")

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
     from dspctl.runtime import Policy
 
 _RECORDED_EPISODES = 25
+_FOLDERS_OF_MANY = {
+    "shrink.json": "{path} is the folder of a search: name the network that it delivered, "
+    "{path}/policy.safetensors",
+    "study.json": "{path} is the folder of a study: name the run of one of its cells, "
+    "{path}/cells/NAME/run",
+}
+"""A file that tells what a folder is → what to name in its place."""
 
 
 class Kind(Enum):
@@ -33,15 +40,21 @@ class Kind(Enum):
 
 
 def kind_of(path: Path) -> Kind:
-    """Tell what *path* is; a folder that is no bundle is taken for a run.
+    """Tell what *path* is; a folder that is nothing else is taken for a run.
 
     Raises:
-        PolicyNotFound: there is nothing at *path*.
+        PolicyNotFound: there is nothing at *path*, or the folder of a search or a study, which
+            hold many.
     """
     from dspctl.runtime.bundle import MANIFEST
 
     if path.is_dir():
-        return Kind.BUNDLE if (path / MANIFEST).is_file() else Kind.RUN
+        if (path / MANIFEST).is_file():
+            return Kind.BUNDLE
+        for file, sentence in _FOLDERS_OF_MANY.items():
+            if (path / file).is_file():
+                raise PolicyNotFound(sentence.format(path=path))
+        return Kind.RUN
     if not path.exists():
         raise PolicyNotFound(
             f"there is nothing at {path}: give a run folder, a policy file or a bundle; "

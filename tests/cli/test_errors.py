@@ -16,6 +16,7 @@ from dspctl import errors, trainer
 from dspctl.cli.app import EXIT_ERROR
 from tests.cli.conftest import Call, Damage, Outcome
 
+SUBJECTS = ("compact", "export", "inspect", "eval", "bench", "shrink")
 MAIN = "from dspctl.__main__ import main; main()"
 
 
@@ -166,8 +167,32 @@ def test_an_empty_run_folder(call: Call, tmp_path: Path) -> None:
 
 
 def test_nothing_at_the_path(call: Call, tmp_path: Path) -> None:
-    for command in ("compact", "export", "inspect", "eval", "bench"):
+    for command in SUBJECTS:
         assert_sentence(call(command, tmp_path / "gone"), "there is nothing at", "run folder")
+
+
+@pytest.mark.parametrize(
+    ("file", "parts"),
+    [
+        ("shrink.json", ("folder of a search", "policy.safetensors")),
+        ("study.json", ("folder of a study", "cells/NAME/run")),
+    ],
+)
+def test_a_folder_of_many(call: Call, tmp_path: Path, file: str, parts: tuple[str, ...]) -> None:
+    folder = tmp_path / "many"
+    folder.mkdir()
+    (folder / file).write_text("{}")
+    before = contents(tmp_path)
+    for command in SUBJECTS:
+        assert_sentence(call(command, folder), *parts)
+    assert contents(tmp_path) == before
+
+
+def test_a_bundle_is_not_shrunk(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    before = contents(tmp_path)
+    assert_sentence(call("shrink", tmp_path), "is a bundle", "/policy.safetensors")
+    assert contents(tmp_path) == before
 
 
 # --- policies ---------------------------------------------------------------------------------

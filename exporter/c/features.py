@@ -38,9 +38,14 @@ class Features:
     selected: bool
 
     @property
+    def gathers(self) -> bool:
+        """What is read is looked up in a table."""
+        return self.selected and not self.spread
+
+    @property
     def index(self) -> str:
         """C expression: feature number *i* of those that are gone through."""
-        return "FEATURE[i]" if self.selected and not self.spread else "i"
+        return "FEATURE[i]" if self.gathers else "i"
 
     @property
     def skips(self) -> bool:

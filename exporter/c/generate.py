@@ -93,8 +93,7 @@ def _context(policy: Policy, name: str, target: NativeTarget, strict: bool) -> d
     layouts = layouts_of(policy, target, strict=strict)
     features = features_of(policy, layouts[0])
     loads_vectors = bool(layouts[0].rows)
-    gathers = features.selected and not features.spread
-    prepares = gathers or loads_vectors or policy.normalizer is not None
+    prepares = features.gathers or loads_vectors or policy.normalizer is not None
     layers = layer_views(policy, target, layouts, features, prepares=prepares)
     return {
         **identity(policy, name, strict=strict),

@@ -10,6 +10,8 @@ from dspctl.benchmarks.calls.scheduling import Scheduling
 from dspctl.benchmarks.calls.timer import ClockRecord, WarmUp
 from dspctl.benchmarks.command.raw import MOST_CALLS, MOST_NS, MOST_SAMPLES
 from dspctl.errors import BackendUnavailable
+from dspctl.runtime.strict_json import shown
+from dspctl.runtime.untrusted import check_name
 
 CLOCK = "clock_gettime(CLOCK_MONOTONIC), in C"
 
@@ -120,22 +122,26 @@ def _granted(answer: Mapping[str, Any] | None) -> Granted | None:
     reason = "" if granted else answer["reason"]
     if not isinstance(reason, str):
         raise TypeError("a reason is a text")
-    return Granted(_whole(answer.get("value", 1), MOST_CALLS), granted=granted, reason=reason)
+    return Granted(
+        _whole(answer.get("value", 1), MOST_CALLS),
+        granted=granted,
+        reason=check_name(reason, "a reason"),
+    )
 
 
 def _whole(value: object, most: int) -> int:
     if type(value) is not int or not 0 <= value <= most:
-        raise ValueError(f"{value!r} is no whole number from 0 to {most}")
+        raise ValueError(f"{shown(value)} is no whole number from 0 to {most}")
     return value
 
 
 def _number(value: object) -> float:
     if type(value) not in (int, float) or not 0 <= value < MOST_NS:  # type: ignore[operator]
-        raise ValueError(f"{value!r} is no number of nanoseconds")
+        raise ValueError(f"{shown(value)} is no number of nanoseconds")
     return float(value)  # type: ignore[arg-type]
 
 
 def _bool(value: object) -> bool:
     if not isinstance(value, bool):
-        raise TypeError(f"{value!r} is neither true nor false")
+        raise TypeError(f"{shown(value)} is neither true nor false")
     return value

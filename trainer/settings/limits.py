@@ -26,6 +26,9 @@ _LARGEST = {
     "memory": 10**8,
     "trials": 10**4,
 }
+_LARGEST_NUMBER = 1e9
+"""Of every other setting, either sign: training computes in float32, which ends at 3e38."""
+_WIDEST_LOG_STD = 20.0
 _MOST_TRANSITIONS = 1 << 26
 """Of one rollout, over all environments."""
 _MOST_LAYERS, _MOST_PARAMETERS = 64, 1 << 26
@@ -44,6 +47,16 @@ def check_limits(config: "TrainConfig") -> None:
     for name, most in _LARGEST.items():
         if getattr(config, name) > most:
             raise ConfigProblem(f"{name} must be at most {most}, not {getattr(config, name)}")
+    for name, value in vars(config).items():
+        if name in _LARGEST or name.endswith("sparsity") or type(value) not in (int, float):
+            continue
+        if abs(value) > _LARGEST_NUMBER:
+            raise ConfigProblem(f"{name} must be a number up to {_LARGEST_NUMBER:g}, not {value:g}")
+    if not abs(config.initial_log_std) <= _WIDEST_LOG_STD:  # NaN too
+        raise ConfigProblem(
+            f"initial_log_std must be in [-{_WIDEST_LOG_STD:g}, {_WIDEST_LOG_STD:g}], "
+            f"not {config.initial_log_std:g}"
+        )
     if config.environments * config.rollout_steps > _MOST_TRANSITIONS:
         raise ConfigProblem(
             f"a rollout of {config.environments} environments and {config.rollout_steps} steps has "

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks._process import command, environment
+from dspctl.benchmarks._process import check_disk, command, environment
 from dspctl.benchmarks.calls._execution import Job
 from dspctl.benchmarks.calls.latency import ROUNDS, Samples
 from dspctl.benchmarks.calls.paced import WINDOWS, PacedSamples
@@ -208,6 +208,7 @@ def _run(job: Job, observations: NDArray[np.float32]) -> Answer:
                 "--executions 1"
             ) from error
         if done.returncode != 0:
+            check_disk(done.stderr)
             last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
             raise BackendUnavailable(
                 f"timing {job.backend} in a process of its own failed ({last}): try it with  "

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from dspctl.benchmarks._process import check_disk
 from dspctl.benchmarks.command.answer import Answer, RunCommand, object_from_json
 from dspctl.benchmarks.command.raw import MOST_BYTES
 from dspctl.errors import BackendUnavailable
@@ -76,6 +77,7 @@ def _output(label: str, words: Sequence[str], limit_s: float) -> bytes:
         ) from error
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()[:_WORDS] or "it said nothing"
+        check_disk(said)
         raise BackendUnavailable(
             f"the program of '{label}' ended with {_code(done.returncode)} ({said}): export the "
             f"bundle again with this dspctl, or run its  policy verify  to see why"

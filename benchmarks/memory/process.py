@@ -16,7 +16,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dspctl.benchmarks._process import command, environment
+from dspctl.benchmarks._process import check_disk, command, environment
 from dspctl.benchmarks.command.programs import command_of
 from dspctl.benchmarks.memory._probe import BACKEND_LIBRARIES
 from dspctl.benchmarks.memory.command import probe_command
@@ -250,6 +250,7 @@ def run_probe(request: Mapping[str, Any]) -> dict[str, Any]:
             "try the backend with  dspctl eval"
         ) from error
     if answer.returncode != 0:
+        check_disk(answer.stderr)
         last = (answer.stderr.strip().splitlines() or [f"exit {answer.returncode}"])[-1]
         raise BackendUnavailable(
             f"the memory probe for {request.get('backend')} failed ({last}): "

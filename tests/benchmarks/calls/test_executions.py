@@ -1,3 +1,4 @@
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from dspctl.benchmarks.calls.executions import Processes
 from dspctl.benchmarks.command.answer import Answer
 from dspctl.benchmarks.record.file import load_raw
 from dspctl.benchmarks.request import Request
-from dspctl.errors import BackendUnavailable, ConfigProblem
+from dspctl.errors import BackendUnavailable, ConfigProblem, WriteFailed
 from dspctl.runtime import save_policy
 from tests.benchmarks.networks import network
 
@@ -54,6 +55,21 @@ def test_every_process_is_a_block(subjects: dict[str, Path]) -> None:
         assert sum(loop.window_steps) == loop.wakeup_ns.size == loop.inference_ns.size
         assert loop.period_ns == 10_000_000
     assert found.clock_cost_ns > 0
+
+
+def test_a_full_disk_is_tried_again_and_no_defect_of_the_backend(
+    subjects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The timing is not in the result, so that the same command measures it once there is room."""
+    out = tmp_path / "bench.json"
+    failing = [sys.executable, "-c", "raise OSError(28, 'No space left on device')"]
+    with monkeypatch.context() as full:
+        full.setattr(executions, "command", lambda *_: failing)
+        with pytest.raises(WriteFailed, match=r"could not write to .* \(No space left.*TMPDIR"):
+            measure(subjects, request(2), out=out)
+    left = load_result(out)
+    assert (left.status, left.finished, left.skipped) == ("partial", (), ())
+    assert measure(subjects, request(2), out=out).finished == ("numpy/latency", "numpy/paced")
 
 
 def test_a_whole_benchmark_in_several_processes(subjects: dict[str, Path], tmp_path: Path) -> None:

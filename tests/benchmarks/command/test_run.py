@@ -9,7 +9,7 @@ from dspctl.benchmarks.command.measure import failures, measure_command
 from dspctl.benchmarks.command.programs import command_of
 from dspctl.benchmarks.command.run import START_S, run_here, time_limit_s
 from dspctl.benchmarks.request import Request
-from dspctl.errors import BackendUnavailable
+from dspctl.errors import BackendUnavailable, WriteFailed
 from dspctl.exporter import export
 from dspctl.runtime.policy.file import save_policy
 from tests.benchmarks.networks import network
@@ -81,6 +81,13 @@ def test_a_bundle_without_native_code_has_none(tmp_path: Path) -> None:
 def test_a_program_that_fails_says_how(tmp_path: Path, text: str, sentence: str) -> None:
     run = run_here({"A": script(tmp_path, text)})
     with pytest.raises(BackendUnavailable, match=sentence):
+        run("A", ())
+
+
+def test_a_full_disk_is_no_defect_of_the_program(tmp_path: Path) -> None:
+    said = "policy bench: could not write /t/samples (No space left on device)"
+    run = run_here({"A": script(tmp_path, f"echo '{said}' >&2; exit 2")})
+    with pytest.raises(WriteFailed, match=r"could not write to .* \(No space left.*TMPDIR"):
         run("A", ())
 
 

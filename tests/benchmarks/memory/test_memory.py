@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dspctl.benchmarks.comparison.ratios import memory_ratios
+from dspctl.benchmarks.memory import process
 from dspctl.benchmarks.memory.bare import BarePython, bare_python
 from dspctl.benchmarks.memory.command import probe_command
 from dspctl.benchmarks.memory.process import (
@@ -21,7 +22,7 @@ from dspctl.benchmarks.memory.process import (
     run_probe,
 )
 from dspctl.benchmarks.record.decode import decode
-from dspctl.errors import BackendUnavailable
+from dspctl.errors import BackendUnavailable, WriteFailed
 from dspctl.runtime import save_policy
 from dspctl.runtime.bundle import ONNX
 from dspctl.runtime.bundle.manifest import Build
@@ -231,6 +232,13 @@ def test_the_static_program_is_read_while_it_waits(tmp_path: Path) -> None:
 def test_a_static_program_that_does_not_answer(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(BackendUnavailable, match=f"{message}|Broken pipe"):
         probe_command(script(tmp_path, text), [0.0], calls=3, timeout_s=0.5)
+
+
+def test_a_full_disk_is_no_defect_of_the_backend(monkeypatch: pytest.MonkeyPatch) -> None:
+    failing = [sys.executable, "-c", "raise OSError(30, 'Read-only file system')"]
+    monkeypatch.setattr(process, "command", lambda *_: failing)
+    with pytest.raises(WriteFailed, match="Read-only file system"):
+        run_probe({"backend": "numpy"})
 
 
 def test_a_static_program_that_does_not_start(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def _sentence(result: GateResult) -> str:
     return (
         f"the exported {result.artefact} earns {result.artefact_mean:.6g} in {result.environment} "
         f"over {result.episodes} episodes, below the 95% interval [{result.policy_low:.6g}, "
-        f"{result.policy_high:.6g}] of the policy's {result.policy_mean:.6g}, and on the same seeds "
-        f"less by {-result.difference_high:.3g} to {-result.difference_low:.3g}: nothing was "
+        f"{result.policy_high:.6g}] of the policy's {result.policy_mean:.6g}, and on the same "
+        f"seeds less by {-result.difference_high:.3g} to {-result.difference_low:.3g}: nothing was "
         f"written{hint}, or use --no-gate"
     )

@@ -73,6 +73,6 @@ def features_of(policy: Policy, first: Affine) -> Features:
     read = policy.inputs
     selected = read.size < policy.observation.size
     upto = int(read[-1]) + 1 if read.size else 0
-    worth = _FEWEST <= read.size and upto <= _MOST_SKIPPED * read.size
+    worth = read.size >= _FEWEST and upto <= _MOST_SKIPPED * read.size
     spread = selected and worth and bool(first.columns)
     return Features(read, spread, upto if spread else int(read.size), selected)

@@ -173,10 +173,10 @@ def test_a_lost_process_is_started_again_as_often_as_allowed(
 
 
 def test_a_failing_cell_says_why_and_the_exit_code_too(tmp_path: Path) -> None:
-    # A rate at which weights stop being finite; the other variant trains.
+    # A rate at which training diverges; the other variant trains.
     study = written(tmp_path / "study.toml", methods=["dsp"], seeds=[0])
     with study.open("a") as file:
-        file.write('[[variants]]\nname = "hot"\nsettings = { learning_rate = 1e38 }\n')
+        file.write('[[variants]]\nname = "hot"\nsettings = { learning_rate = 1e9 }\n')
     process = start(study, tmp_path / "s")
     out, err = process.communicate(timeout=WAIT_S)
     assert process.returncode == 1, err

@@ -1,19 +1,15 @@
 """Starting this package's modules in fresh processes, and ending them with their parent."""
 
-import errno
 import os
 import sys
-import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dspctl
-from dspctl.errors import WriteFailed
 from dspctl.runtime.untrusted import open_plain, visible
 
 _TAIL_BYTES = 4096
-_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def command(module: str, *arguments: str) -> Sequence[str]:
@@ -42,25 +38,6 @@ def environment(**changes: str) -> Mapping[str, str]:
     if home.name not in ("site-packages", "dist-packages"):
         found["PYTHONPATH"] = os.pathsep.join(filter(None, [str(home), found.get("PYTHONPATH")]))
     return found
-
-
-def check_disk(said: str) -> None:
-    """Tell a child that met a bad disk from one that failed: the next attempt may well succeed.
-
-    Args:
-        said: what it wrote to standard error, where Python and C name the system's error alike.
-
-    Raises:
-        WriteFailed: it had no room for its temporary files, or might not write them.
-    """
-    for code in _OF_THE_DISK:
-        reason = os.strerror(code)
-        if reason in said:
-            raise WriteFailed(
-                f"could not write to {tempfile.gettempdir()} ({reason}); what was measured is "
-                "kept: free some space there, or name another folder for temporary files with "
-                "TMPDIR, then repeat the command"
-            )
 
 
 def last_line(log: Path) -> str:

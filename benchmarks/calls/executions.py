@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.benchmarks._process import check_disk, command, environment
+from dspctl.benchmarks._process import command, environment
 from dspctl.benchmarks.calls._execution import Job
 from dspctl.benchmarks.calls.latency import ROUNDS, Samples
 from dspctl.benchmarks.calls.paced import WINDOWS, PacedSamples
@@ -30,6 +30,7 @@ from dspctl.benchmarks.record.decode import decode
 from dspctl.benchmarks.request import Request
 from dspctl.benchmarks.steps import Steps
 from dspctl.errors import BackendUnavailable
+from dspctl.runtime.disks import check_disk
 from dspctl.runtime.untrusted import read_bytes
 
 _START_S = 120.0

@@ -6,10 +6,10 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dspctl.benchmarks._process import check_disk
 from dspctl.benchmarks.command.answer import Answer, RunCommand, object_from_json
 from dspctl.benchmarks.command.raw import MOST_BYTES
 from dspctl.errors import BackendUnavailable
+from dspctl.runtime.disks import check_disk
 from dspctl.runtime.untrusted import read_bytes
 
 START_S = 60.0

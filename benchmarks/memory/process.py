@@ -16,7 +16,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from dspctl.benchmarks._process import check_disk, command, environment
+from dspctl.benchmarks._process import command, environment
 from dspctl.benchmarks.command.programs import command_of
 from dspctl.benchmarks.memory._probe import BACKEND_LIBRARIES
 from dspctl.benchmarks.memory.command import probe_command
@@ -24,6 +24,7 @@ from dspctl.benchmarks.memory.notes import COMPARED, sharing_notes, spread_notes
 from dspctl.benchmarks.request import C
 from dspctl.errors import BackendUnavailable
 from dspctl.runtime.bundle import open_bundle
+from dspctl.runtime.disks import check_disk
 
 REPEATS = 5
 CALLS = 100

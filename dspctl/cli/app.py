@@ -4,7 +4,6 @@ Nothing heavy may be imported here or at the top of a command's file: ``dspctl -
 at once and works on a vehicle that has no training stack.
 """
 
-import errno
 from typing import Annotated, Any
 
 import typer
@@ -68,9 +67,11 @@ class Commands(TyperGroup):
 
 def _of_the_disk(error: OSError) -> bool:
     """Whether a disk is full or may not be written; `tempfile` has words of its own for it."""
+    from dspctl.runtime.disks import OF_A_DISK
+
     if isinstance(error, FileNotFoundError):
         return "No usable temporary directory" in str(error.strerror)
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+    return error.errno in OF_A_DISK
 
 
 def _print_version(asked: bool) -> None:

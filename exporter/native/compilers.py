@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -25,6 +26,7 @@ from dspctl.exporter.native.flags import (
     stack_flags,
 )
 from dspctl.exporter.native.targets import NativeTarget
+from dspctl.runtime.disks import check_disk
 
 _SYSTEM_COMPILERS = ("cc", "gcc", "clang")
 _SHOWN_LINES = 8
@@ -213,6 +215,7 @@ def _run(command: Sequence[str], folder: Path) -> str:
 
     Raises:
         CompilationFailed: it could not be started or did not succeed.
+        WriteFailed: the disk is full.
     """
     environment = {**os.environ, "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}
     for variable in ("CPATH", "C_INCLUDE_PATH", "LIBRARY_PATH", "GCC_EXEC_PREFIX"):
@@ -224,6 +227,7 @@ def _run(command: Sequence[str], folder: Path) -> str:
     except OSError as error:
         raise CompilationFailed(f"could not start {command[0]}: {error.strerror}") from error
     if done.returncode != 0:
+        check_disk(done.stderr, folder, Path(tempfile.gettempdir()))
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         start = next((index for index, line in enumerate(lines) if "error" in line), 0)
         raise CompilationFailed(

@@ -89,10 +89,15 @@ class GateResult:
     artefact_returns: tuple[float, ...]
 
     @property
+    def within(self) -> bool:
+        """True when the artefact's mean is not below the policy's interval."""
+        return self.artefact_mean >= self.policy_low
+
+    @property
     def passed(self) -> bool:
         """False when the artefact's mean is below the policy's interval, and seed by seed it
         earns less than the policy by more than chance."""
-        return self.artefact_mean >= self.policy_low or self.difference_high >= 0
+        return self.within or self.difference_high >= 0
 
     def to_json(self) -> dict[str, Any]:
         """The fields as JSON values, and whether it passed."""
@@ -137,7 +142,7 @@ def run_gate(
             if on_progress is not None:
                 on_progress(index + 1, upto)
         result = _result(gate, artefact, returns, counts)
-        if result.artefact_mean >= result.policy_low:
+        if result.within:
             break
     if not result.passed:
         raise GateFailed(_sentence(result))

@@ -10,6 +10,10 @@ from dspctl.errors import WriteFailed
 
 OF_A_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 """Errors of the system that are the disk's: the same command succeeds once it has been seen to."""
+ADVICE = (
+    "free some space there, or name another folder for temporary files with TMPDIR, then repeat "
+    "the command"
+)
 _ROOM_BYTES = 4 << 20
 """A compiler, whose temporary files go with it, may leave so much of a disk that was full to it."""
 
@@ -35,9 +39,6 @@ def check_disk(said: str, *folders: Path) -> None:
 
 def _problem(where: str, code: int) -> WriteFailed:
     reason = os.strerror(code)
-    problem = WriteFailed(
-        f"could not write to {where} ({reason}): free some space there, or name another folder for "
-        "temporary files with TMPDIR, then repeat the command"
-    )
+    problem = WriteFailed(f"could not write to {where} ({reason}): {ADVICE}")
     problem.__cause__ = OSError(code, reason)
     return problem

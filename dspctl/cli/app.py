@@ -58,10 +58,9 @@ class Commands(TyperGroup):
             if ctx.params.get("debug") or not _of_the_disk(error):
                 raise
             where = f"could not write {error.filename}" if error.filename else "a disk is unusable"
-            show.problem(
-                f"{where} ({error.strerror}): free some space there, or name another folder for "
-                "temporary files with TMPDIR, then repeat the command"
-            )
+            from dspctl.runtime.disks import ADVICE
+
+            show.problem(f"{where} ({error.strerror}): {ADVICE}")
             raise typer.Exit(EXIT_ERROR) from None
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from dspctl.errors import ConfigProblem, ImpossibleWidths
-from dspctl.trainer import TrainConfig, load_run, train
+from dspctl.trainer import RECIPES, TrainConfig, load_run, recipe, train
 from dspctl.trainer.pruning.widths import equal_share
+from dspctl.trainer.settings.config import units_kept
 from tests.trainer.tiny import tiny
 
 
@@ -76,6 +77,24 @@ def test_dense_small_has_exactly_the_widths(tmp_path: Path) -> None:
     assert not run.policy().masked
     assert run.metrics()[-1]["unit_sparsity"] == pytest.approx(0.75)
     assert run.metrics()[-1]["critic_units"] == [32, 32]
+
+
+def test_kd_small_is_distilled_into_exactly_the_widths(tmp_path: Path) -> None:
+    teacher = train(tiny(method="ppo", steps=2_048), tmp_path / "teacher")
+    config = tiny(method="kd-small", steps=4_096, imitation_end=0.5, teacher=str(teacher.run))
+    run = load_run(train(config, tmp_path / "run").run)
+    assert [layer.width for layer in run.policy().layers] == [8, 8, 2]
+    assert not run.policy().masked
+    imitating = [row for row in run.metrics() if row["steps"] <= 2_048]
+    assert not any("policy_loss" in row for row in imitating)  # the teacher alone teaches
+    assert imitating[-1]["distillation_loss"] < imitating[0]["distillation_loss"]
+
+
+@pytest.mark.parametrize("environment", [*RECIPES, "Pendulum-v1"])
+def test_kd_small_has_the_steps_of_what_it_is_compared_with(environment: str) -> None:
+    ours, theirs = (recipe(environment, method=name) for name in ("kd-small", "dsp-kd"))
+    assert ours.steps == theirs.steps
+    assert sum(ours.actor_widths) == units_kept(sum(theirs.hidden), theirs.sparsity)
 
 
 def test_linear_has_no_hidden_layer(tmp_path: Path) -> None:

@@ -102,6 +102,11 @@ METHODS: dict[str, Method] = {
         "unpruned PPO whose actor starts with the units that sparsity leaves",
         widths=equal_share,
     ),
+    "kd-small": Method(
+        "the unpruned policy distilled into an actor with the units that sparsity leaves",
+        teacher=True,
+        widths=equal_share,
+    ),
     "linear": Method("unpruned PPO whose actor has no hidden layer", widths=no_layer),
 }
 

@@ -58,12 +58,16 @@ _SAME_AS = {
 
 # A student knows the task from its teacher, and needs less exploration.
 _STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_log_std": -1.0}
-_STEPS = {"dsp-kd": 0.55}
+_STEPS = {"dsp-kd": 0.55, "kd-small": 0.55}
 """Share of an unpruned policy's steps that a method takes, where it is not all of them."""
 
 _CONTINUOUS_STEPS = {"pops": 3.0}
 """The same where actions are continuous. PoPS divides its steps among ten stages, of which it does
 two to four; a tenth of an unpruned run is too short for one of them there."""
+
+# It starts from nothing: imitation is quick, and what is left out of a small network by it has to
+# come from rewards.
+_DISTILLED: dict[str, Any] = {**_STUDENT, "learning_rate_hold": 0.3, "imitation_end": 0.25}
 
 # What a method changes in every recipe. The rate is held while units leave, so that what is left
 # can still adapt, and falls to 0 over the recovery.
@@ -76,9 +80,8 @@ _METHOD_SETTINGS: dict[str, dict[str, Any]] = {
     "dropout": _HELD,
     # It starts as its teacher, which leaves most of the steps for what pruning breaks.
     "dsp-kd": {**_STUDENT, "learning_rate_hold": 0.35, "prune_start": 0.02, "prune_end": 0.35},
-    # It starts from nothing: imitation is quick, and what is left out of a small network by it
-    # has to come from rewards.
-    "kd": {**_STUDENT, "learning_rate_hold": 0.3, "imitation_end": 0.25},
+    "kd": _DISTILLED,
+    "kd-small": _DISTILLED,
     "pops": {"initial_log_std": -1.0},
 }
 
@@ -92,6 +95,8 @@ _TASK_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
         "imitation_end": 0.3,
         "learning_rate_hold": 0.5,
     },
+    # A control has the steps of what it is compared with.
+    ("Walker2d-v5", "kd-small"): {"steps": 1_200_000},
 }
 
 

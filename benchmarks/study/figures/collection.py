@@ -23,7 +23,7 @@ HEADLINE = 0.93
 
 _ORDER = (
     *(REFERENCE, "dsp", "dsp-kd", "ssl", "sgs", "l1", "dropout", "pops"),
-    *("dense-small", "linear"),
+    *("dense-small", "kd-small", "linear"),
 )
 
 

@@ -45,6 +45,7 @@ _LOOKS = {
     "dropout": Look(SKY, marker="X"),
     "pops": Look(INK, marker="*"),
     "dense-small": Look(MUTED, marker="h"),
+    "kd-small": Look(GREEN, _DASHED, "h"),
     "linear": Look(MUTED, _DOTTED, "p"),
 }
 

@@ -27,7 +27,7 @@ def test_lists_are_crossed_where_they_mean_something() -> None:
 
 def test_small_networks_have_a_sparsity_where_it_makes_their_size() -> None:
     spec = small(
-        methods=["dense-small", "linear", "dropout"],
+        methods=["dense-small", "linear", "dropout", "kd-small"],
         sparsities=[0.5, 0.6],
         penalties=[1e-5, 1e-4],
         seeds=[0],
@@ -39,6 +39,9 @@ def test_small_networks_have_a_sparsity_where_it_makes_their_size() -> None:
         ("linear", None, None),
         ("dropout", 0.5, None),
         ("dropout", 0.6, None),
+        ("ppo", None, None),  # its teacher
+        ("kd-small", 0.5, None),
+        ("kd-small", 0.6, None),
     ]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dspctl.benchmarks.plots.style import save
+from dspctl.benchmarks.study.figures.ablation_plots import ablations_figure
 from dspctl.benchmarks.study.figures.collecting import collect
 from dspctl.benchmarks.study.figures.collection import HEADLINE, Collection
 from dspctl.benchmarks.study.figures.comparison_plots import (
@@ -36,6 +37,7 @@ FIGURES = {
     "improvement": improvement_figure,
     "frontier": frontier_figure,
     "sweep": sweep_figure,
+    "ablations": ablations_figure,
     "learning": learning_figure,
     "units": units_figure,
 }

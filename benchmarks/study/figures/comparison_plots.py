@@ -7,6 +7,7 @@ import numpy as np
 from dspctl.benchmarks.plots.style import INK, MUTED, new_figure, styled
 from dspctl.benchmarks.study.figures.aggregate import (
     Comparison,
+    common_environments,
     compare,
     complete_methods,
     scores,
@@ -57,10 +58,15 @@ def profiles_figure(collection: Collection) -> "Figure | None":
 
 
 def comparisons(collection: Collection) -> list[Comparison]:
-    """Every method against the unpruned PPO, and every other against ``dsp``."""
+    """Every method against the unpruned PPO, and every other against ``dsp``.
+
+    Over the environments of the aggregates, so that all are judged by the same ones; where returns
+    cannot be normalised, over all.
+    """
+    environments = common_environments(collection) or collection.environments
     pairs = [(one, REFERENCE) for one in collection.methods if one != REFERENCE]
     pairs += [(one, "dsp") for one in collection.methods if one not in (REFERENCE, "dsp")]
-    found = [compare(collection, *pair) for pair in pairs]
+    found = [compare(collection, *pair, environments) for pair in pairs]
     return [one for one in found if one is not None]
 
 
@@ -79,7 +85,7 @@ def improvement_figure(collection: Collection) -> "Figure | None":
                 axes.hlines(row, low, high, color=style.color, lw=5, alpha=0.35)
             axes.plot(one.probability, row, color=style.color, marker=style.marker, clip_on=False)
         axes.axvline(0.5, color=INK, lw=0.9, ls=(0, (4, 2)), zorder=1)
-        total = len(collection.environments)
+        total = max(len(one.environments) for one in found)
         names = [
             f"{one.method} > {one.other}"
             + ("" if len(one.environments) == total else f"  ({len(one.environments)} of {total})")

@@ -6,6 +6,7 @@ is around it is prose, which stays as it is.
 
 from collections.abc import Callable, Mapping, Sequence
 
+from dspctl.benchmarks.study.figures.ablation_tables import NO_ABLATIONS, ablations
 from dspctl.benchmarks.study.figures.aggregate import (
     NOT_NORMALISED,
     aggregate_table,
@@ -15,7 +16,7 @@ from dspctl.benchmarks.study.figures.collection import Collection
 from dspctl.benchmarks.study.figures.paper import paper_table
 from dspctl.benchmarks.study.figures.smallest_tables import NO_SEARCHES, smallest_table
 from dspctl.benchmarks.study.figures.sweep_plots import lambda_methods
-from dspctl.benchmarks.study.figures.sweep_tables import NO_SWEEP, ablations, sweep_table
+from dspctl.benchmarks.study.figures.sweep_tables import NO_SWEEP, sweep_table
 from dspctl.benchmarks.study.figures.tables import NOTHING, results
 from dspctl.benchmarks.study.figures.wording import Notes, seeds, table
 from dspctl.benchmarks.study.record import StudyResults
@@ -43,6 +44,11 @@ PICTURES: Mapping[str, tuple[str, Missing]] = {
     "sweep": (
         "Mean return against sparsity, with 95% intervals; small dots are seeds",
         lambda found: NO_SWEEP,
+    ),
+    "ablations": (
+        "Normalised return of every variant: means over seeds with 95% intervals, small dots are "
+        "seeds, the line is the method as it is",
+        lambda found: NO_ABLATIONS,
     ),
     "smallest": (
         "Share of the teacher's return that each network keeps, at the lower end of a 95% "
@@ -84,7 +90,7 @@ def blocks_of(
         "results": results(collection),
         "aggregate": aggregate_table(collection),
         "sweep table": sweep_table(collection),
-        "ablations": ablations(collection),
+        "ablation table": ablations(collection),
         "smallest table": smallest_table(smallest),
         "paper": paper_table(),
     }

@@ -2,11 +2,12 @@ from typing import Any
 
 import numpy as np
 
+from dspctl.benchmarks.study.figures.ablation_tables import ablations
 from dspctl.benchmarks.study.figures.aggregate import aggregate_table, common_environments
 from dspctl.benchmarks.study.figures.collecting import collect
 from dspctl.benchmarks.study.figures.collection import Collection
 from dspctl.benchmarks.study.figures.paper import REPORTED, paper_table, reported
-from dspctl.benchmarks.study.figures.sweep_tables import ablations, sweep_table
+from dspctl.benchmarks.study.figures.sweep_tables import sweep_table
 from dspctl.benchmarks.study.figures.tables import results, returns_table, sizes_table
 from dspctl.benchmarks.study.figures.wording import layouts, number, seeds, share_gone
 from dspctl.benchmarks.study.record import CellResult

@@ -29,9 +29,18 @@ def test_tasks(environment: str, size: int, outputs: int, kind: str) -> None:
     assert (task.observation.size, task.outputs, task.action.kind) == (size, outputs, kind)
 
 
-def test_unknown_environment_names_the_nearest() -> None:
-    with pytest.raises(UnknownEnvironment, match=r"did you mean .*CartPole-v1"):
-        describe("CartPol-v1")
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ("CartPol-v1", "did you mean CartPole-v1"),
+        ("hopper", r"did you mean Hopper-v5\?"),
+        ("Hopper-v9", r"did you mean Hopper-v5\?"),  # the newest version, and no other
+        ("Foo-v1", "pprint_registry"),  # only the version is like another's
+    ],
+)
+def test_unknown_environment_names_the_nearest(given: str, named: str) -> None:
+    with pytest.raises(UnknownEnvironment, match=named):
+        describe(given)
 
 
 class Odd(gymnasium.Env[Any, Any]):

@@ -6,6 +6,7 @@ example).
 """
 
 import difflib
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +17,14 @@ from dspctl.runtime import ActionRule, ObservationSpec
 
 try:
     import gymnasium
+    from gymnasium.envs.registration import EnvSpec
     from gymnasium.spaces import Box, Discrete
 except ModuleNotFoundError as error:  # pragma: no cover - exercised in an environment without it
     raise MissingExtra("gymnasium", "train", "training and evaluation") from error
 
 from dspctl.trainer.environments.older import OLDER, OlderEnvironment, is_older
+
+_VERSION = re.compile(r"-v\d+$")
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,11 +104,19 @@ def make(environment: str, **options: Any) -> "gymnasium.Env[Any, Any]":
 
 
 def _nearest(environment: str) -> str:
-    known = {name.lower(): name for name in gymnasium.registry}
-    close = difflib.get_close_matches(environment.lower(), known, n=3, cutoff=0.5)
+    """What to try instead: the newest version of names that are close.
+
+    Versions are left out of the comparison: they make short names look alike.
+    """
+    newest: dict[str, EnvSpec] = {}
+    for spec in gymnasium.registry.values():
+        name = _VERSION.sub("", spec.id.lower())
+        if name not in newest or (spec.version or 0) >= (newest[name].version or 0):
+            newest[name] = spec
+    close = difflib.get_close_matches(_VERSION.sub("", environment.lower()), newest, n=3)
     if not close:
         return ": `python -c 'import gymnasium; gymnasium.pprint_registry()'` lists them all"
-    return f": did you mean {' or '.join(known[name] for name in close)}?"
+    return f": did you mean {' or '.join(newest[name].id for name in close)}?"
 
 
 def _observation_spec(environment: str, space: Any) -> ObservationSpec:

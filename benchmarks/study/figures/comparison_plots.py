@@ -60,12 +60,14 @@ def profiles_figure(collection: Collection) -> "Figure | None":
 def comparisons(collection: Collection) -> list[Comparison]:
     """Every method against the unpruned PPO, and every other against ``dsp``.
 
-    Over the environments of the aggregates, so that all are judged by the same ones; where returns
-    cannot be normalised, over all.
+    ``dsp-kd`` also against its control, which has the same teacher, and its size from the first
+    step. Over the environments of the aggregates, so that all are judged by the same ones; where
+    returns cannot be normalised, over all.
     """
     environments = common_environments(collection) or collection.environments
     pairs = [(one, REFERENCE) for one in collection.methods if one != REFERENCE]
     pairs += [(one, "dsp") for one in collection.methods if one not in (REFERENCE, "dsp")]
+    pairs.append(("dsp-kd", "kd-small"))
     found = [compare(collection, *pair, environments) for pair in pairs]
     return [one for one in found if one is not None]
 
@@ -122,7 +124,8 @@ def frontier_figure(collection: Collection) -> "Figure | None":
             one.axhline(1, color=MUTED, lw=0.9, ls=(0, (1, 2)), zorder=1)
             one.set(xscale="log", title=environment, xlabel="weights left (%)")
             one.set_ylabel("normalised return")
-            one.set_ylim(bottom=min(0.0, one.get_ylim()[0]))
+            low, high = one.get_ylim()
+            one.set_ylim(min(0.0, low), max(1.05, high))  # no marker at 1 is cut
             one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         drawn = {group.method for groups in found.values() for group in groups}
         names = [method for method in collection.methods if method in drawn]

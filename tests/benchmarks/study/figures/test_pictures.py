@@ -149,7 +149,8 @@ def test_profiles_fall_from_one_to_zero(found: Collection) -> None:
 
 
 def test_improvements_are_over_the_environments_of_the_aggregates() -> None:
-    found = collect([everything(3), study([cell(method="ssl", returns=(400.0,))])], RANDOM)
+    more = [cell(method=name, returns=(400.0,)) for name in ("ssl", "kd-small")]
+    found = collect([everything(3), study(more)], RANDOM)
     figure = improvement_figure(found)
     assert figure is not None
     names = [one.get_text() for one in figure.axes[0].get_yticklabels()]
@@ -157,6 +158,7 @@ def test_improvements_are_over_the_environments_of_the_aggregates() -> None:
     assert names[0] == "dsp > ppo"
     assert "dsp-kd > dsp" in names
     assert "ssl > dsp  (1 of 2)" in names
+    assert names[-1] == "dsp-kd > kd-small  (1 of 2)"
     (place,) = lines_of(figure.axes[0], "dsp")
     assert place.tolist() == [0]
     axis = figure.axes[0].get_lines()[1]

@@ -45,7 +45,13 @@ def profiles_figure(collection: Collection) -> "Figure | None":
                 drawstyle="steps-post",
             )
             if profile.low is not None and profile.high is not None:
-                band(axes, thresholds, profile.low, profile.high, style.color, step="post")
+                band(
+                    axes,
+                    thresholds,
+                    *(profile.low, profile.high, style.color),
+                    step="post",
+                    alpha=min(0.16, 0.7 / len(methods)),  # many lie over each other
+                )
         axes.axvline(1, color=MUTED, lw=0.9, ls=(0, (1, 2)), zorder=1)
         axes.set(
             xlabel="normalised return τ (0: random policy, 1: unpruned PPO)",

@@ -77,9 +77,10 @@ def band(
     color: str,
     *,
     step: Literal["post"] | None = None,
+    alpha: float = 0.16,
 ) -> None:
     """A shaded interval; with *step*, of values that hold until the next."""
-    axes.fill_between(x, low, high, color=color, alpha=0.16, lw=0, step=step)
+    axes.fill_between(x, low, high, color=color, alpha=alpha, lw=0, step=step)
 
 
 def legend(figure: "Figure", names: Sequence[str]) -> None:

@@ -46,8 +46,8 @@ PICTURES: Mapping[str, tuple[str, Missing]] = {
         lambda found: NO_SWEEP,
     ),
     "ablations": (
-        "Normalised return of every variant: means over seeds with 95% intervals, small dots are "
-        "seeds, the line is the method as it is",
+        "What every variant adds to the normalised return of the method as it is: means over seeds "
+        "with 95% intervals, small dots are seeds",
         lambda found: NO_ABLATIONS,
     ),
     "smallest": (

@@ -19,6 +19,7 @@ from dspctl.benchmarks.study.figures.wording import (
     count,
     fraction,
     layouts,
+    named_seeds,
     number,
     percent,
     seeds,
@@ -87,10 +88,9 @@ def sizes_table(collection: Collection, environment: str) -> str:
         cells = group.cells
         whole = [cell.seed for cell in cells if cell.weights == cell.original_weights]
         if whole and method == "pops":
-            several = "s" if len(whole) > 1 else ""
             notes.add(
-                f"`{method}` removed nothing at seed{several} {seeds(whole)}: no smaller network "
-                "kept what it asks for, and it delivers its teacher."
+                f"`{method}` removed nothing at {named_seeds(whole)}: no smaller network kept what "
+                "it asks for, and it delivers its teacher."
             )
         flops = float(np.mean([cell.flops / cell.original_flops for cell in cells]))
         rows.append(
@@ -178,5 +178,4 @@ def _note_seeds(collection: Collection, environment: str, notes: Notes) -> None:
             )
     for group in groups:
         if group.seeds != most:
-            several = "s" if len(group.seeds) > 1 else ""
-            notes.add(f"`{group.method}`: seed{several} {seeds(group.seeds)} only.")
+            notes.add(f"`{group.method}`: {named_seeds(group.seeds)} only.")

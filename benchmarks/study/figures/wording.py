@@ -73,6 +73,17 @@ def fractions(interval: Interval | None) -> str:
     return f"[{fraction(interval.low)}, {fraction(interval.high)}]" if interval else DASH
 
 
+def signed(value: float) -> str:
+    """A difference of fractions with its sign: ``+0.03``, ``−0.10``, ``0.00``."""
+    text = f"{value:+.2f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\N{MINUS SIGN}")
+
+
+def signed_span(interval: Interval) -> str:
+    """Both ends of an interval of differences in brackets."""
+    return f"[{signed(interval.low)}, {signed(interval.high)}]"
+
+
 def share(value: float | None) -> str:
     """A share in per cent, rounded; a dash for None."""
     return DASH if value is None else f"{100 * value:.0f}%"
@@ -101,6 +112,11 @@ def layouts(group: Group) -> str:
 def percent(sparsity: float | None) -> str:
     """A sparsity: 0.93 → 93%, 0.985 → 98.5%; a dash for None."""
     return DASH if sparsity is None else f"{round(100 * sparsity, 2):g}%"
+
+
+def named_seeds(values: Sequence[int]) -> str:
+    """``seed 3``, ``seeds 0, 2`` or ``seeds 0 to 4``."""
+    return f"seed{'s' if len(values) > 1 else ''} {seeds(values)}"
 
 
 def seeds(values: Sequence[int]) -> str:

@@ -60,28 +60,24 @@ def test_sweep_points_are_means_and_bars_intervals(found: Collection) -> None:
     )
 
 
-def test_ablations_stand_beside_the_method_as_it_is(found: Collection) -> None:
+def test_ablations_are_differences_seed_by_seed(found: Collection) -> None:
     figure = ablations_figure(found)
     assert figure is not None
     # Pendulum has no ablation, and no panel.
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["CartPole-v1", "Hopper-v5"]
-    names = [one.get_text() for one in figure.axes[0].get_yticklabels()]
-    assert names == ["dsp: as it is", "dsp: no folding"]
-    scores = []
-    for name in ("base", "no folding"):
-        runs = found.normalised(found.find("Hopper-v5", "dsp", variant=name))
-        assert runs is not None
-        scores.append(runs)
-    points = [np.asarray(line.get_xydata()).tolist() for line in figure.axes[1].get_lines()]
-    expected = [[[pytest.approx(runs.mean()), row]] for row, runs in enumerate(scores)]
-    assert points == expected
-    line, *bars = [one for one in figure.axes[1].collections if hasattr(one, "get_segments")]
-    assert line.get_segments()[0].ravel().tolist() == pytest.approx(
-        [scores[0].mean(), 0, scores[0].mean(), 1]
-    )
-    assert [bar.get_segments()[0][:, 0].tolist() for bar in bars] == [
-        pytest.approx([runs.min(), runs.max()]) for runs in scores
-    ]
+    assert [one.get_text() for one in figure.axes[0].get_yticklabels()] == ["dsp: no folding"]
+    ours, theirs = (found.find("Hopper-v5", "dsp", variant=name) for name in ("no folding", "base"))
+    scale = found.scale("Hopper-v5")
+    assert ours is not None
+    assert theirs is not None
+    assert scale is not None
+    expected = (ours.means - theirs.means) / (scale[1] - scale[0])
+    zero, point = figure.axes[1].get_lines()
+    assert np.asarray(zero.get_xdata()).tolist() == [0, 0]
+    assert np.asarray(point.get_xydata()).tolist() == [[pytest.approx(expected.mean()), 0]]
+    (bar,) = [one for one in figure.axes[1].collections if hasattr(one, "get_segments")]
+    ends = bar.get_segments()[0][:, 0].tolist()
+    assert ends == pytest.approx([expected.min(), expected.max()])
 
 
 def test_heat_maps_hold_the_means_and_hatch_what_was_not_run(found: Collection) -> None:

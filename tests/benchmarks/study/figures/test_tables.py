@@ -134,23 +134,53 @@ def test_ablations_by_hand() -> None:
     variant: dict[str, Any] = {"variant": "no folding", "settings": {"fold_means": False}}
     hopper: dict[str, Any] = {"environment": "Hopper-v5"}
     cells = [
+        *level([500, 500], "ppo"),
         *level([100, 200, 300]),
         *level([150, 200, 400], **variant),
+        *level([3000, 3000], "ppo", **hopper),
         *level([1000, 2000], **hopper),
         *level([500, 600], **hopper, **variant),
     ]
     text = ablations(collected(*cells))
-    # Wins of nine pairs: 150 one, 200 one and a half, 400 three: 5.5 of 9; on Hopper none of four.
+    # Seed by seed 50, 0 and 100 of the 480 between a random policy and the unpruned one.
+    lander, jump = 500 - RANDOM["CartPole-v1"], 3000 - RANDOM["Hopper-v5"]
+    assert (lander, jump) == (480, 2980)
     assert (
-        "| `dsp` | no folding | CartPole-v1 | 250.0 ± 132.3 | 250.0 [150.0, 400.0] | 9-9 ×3 "
-        "| 0.61 [" in text
-    )
-    assert (
-        "| `dsp` | no folding | Hopper-v5 | 550.0 ± 70.7 | 550.0 [500.0, 600.0] | 9-9 ×2 | 0.00 ["
+        "| `dsp` | no folding | CartPole-v1 | 250.0 ± 132.3 | 9-9 ×3 | +0.10 [0.00, +0.21] |"
         in text
     )
-    assert "| `dsp` | no folding | all 2 | – | – | – | 0.31 [" in text
-    assert "| `dsp` | as it is | CartPole-v1 | 200.0 ± 100.0 |" in text
+    # Minus 500 and minus 1400 of 2980.
+    assert (
+        "| `dsp` | no folding | Hopper-v5 | 550.0 ± 70.7 | 9-9 ×2 | \N{MINUS SIGN}0.32 "
+        "[\N{MINUS SIGN}0.47, \N{MINUS SIGN}0.17] |" in text
+    )
+    assert "| `dsp` | no folding | all 2 | – | – | \N{MINUS SIGN}0.07 [" in text
+    assert "| `dsp` | as it is | CartPole-v1 | 200.0 ± 100.0 | 9-9 ×3 | – |" in text
+
+
+def test_ablations_compare_what_has_the_same_seed() -> None:
+    variant: dict[str, Any] = {"variant": "no folding", "settings": {"fold_means": False}}
+    cells = [
+        *level([500, 500, 500], "ppo"),
+        *level([100, 200, 300]),
+        # The last seed alone, which the mean of all would make look better than it is.
+        *[one for one in level([0, 0, 276], **variant) if one.seed == 2],
+    ]
+    text = ablations(collected(*cells))
+    assert "| 276.0 | 9-9 | \N{MINUS SIGN}0.05 |" in text
+
+
+def test_ablations_name_the_seeds_that_are_missing() -> None:
+    one: dict[str, Any] = {"variant": "no folding", "settings": {"fold_means": False}}
+    two: dict[str, Any] = {"variant": "relu", "settings": {"activation": "relu"}}
+    cells = [*level([100, 200, 300]), *level([150, 200], **one)]
+    assert "- CartPole-v1: all variants with seeds 0, 1 only." in ablations(collected(*cells))
+    cells += level([150], **two)
+    text = ablations(collected(*cells))
+    assert "- CartPole-v1: `dsp` no folding with seeds 0, 1 only." in text
+    assert "- CartPole-v1: `dsp` relu with seed 0 only." in text
+    cells = [*level([100, 200, 300]), *level([150, 200, 100], **one)]
+    assert "only" not in ablations(collected(*cells))
 
 
 def test_aggregates_are_over_the_largest_table_without_a_gap() -> None:

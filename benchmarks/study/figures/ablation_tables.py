@@ -1,17 +1,12 @@
 """The table of ablations: every variant of a method against the method as it is."""
 
-from collections.abc import Sequence
-
-from dspctl.benchmarks.study.figures.ablation import differences, variants
-from dspctl.benchmarks.study.figures.collection import BASE, Collection, FloatArray
-from dspctl.benchmarks.study.figures.statistics import mean, stratified_interval
+from dspctl.benchmarks.study.figures.collection import BASE, Collection
+from dspctl.benchmarks.study.figures.pairing import difference, paired
 from dspctl.benchmarks.study.figures.wording import (
     DASH,
     Notes,
     layouts,
     named_seeds,
-    signed,
-    signed_span,
     table,
     with_deviation,
 )
@@ -19,13 +14,22 @@ from dspctl.benchmarks.study.figures.wording import (
 NO_ABLATIONS = "No stored results have ablations yet."
 
 
+def variants(collection: Collection, method: str) -> tuple[str, ...]:
+    """Names of a method's ablations over all environments, in alphabetical order."""
+    return tuple(
+        sorted(
+            {name for one in collection.environments for name in collection.variants(one, method)}
+        )
+    )
+
+
 def ablations(collection: Collection) -> str:
     """Every variant against its base: returns, and the difference of runs with the same seed."""
     rows: list[list[str]] = []
     notes = Notes()
     for method in collection.methods:
-        if found := variants(collection, method):
-            for name in (BASE, *found):
+        if names := variants(collection, method):
+            for name in (BASE, *names):
                 rows += _variant_rows(collection, method, name, notes)
     if not rows:
         return NO_ABLATIONS
@@ -52,7 +56,7 @@ def _variant_rows(
             continue
         found = None
         if variant != BASE:
-            found = differences(collection, environment, method, variant)
+            found = paired(collection, group, collection.find(environment, method))
             if found is None:
                 notes.add(
                     "A dash for a difference: no run as it is with the same seed, or no scale."
@@ -64,18 +68,12 @@ def _variant_rows(
                 *start,
                 with_deviation(group),
                 layouts(group),
-                DASH if found is None else _difference([found]),
+                DASH if found is None else difference([found]),
             ]
         )
     if len(strata) > 1:
-        rows.append([f"`{method}`", name, f"all {len(strata)}", DASH, DASH, _difference(strata)])
+        rows.append([f"`{method}`", name, f"all {len(strata)}", DASH, DASH, difference(strata)])
     return rows
-
-
-def _difference(strata: Sequence[FloatArray]) -> str:
-    """A mean difference, with its interval where there is one."""
-    estimate, interval = stratified_interval(strata, mean)
-    return f"{signed(estimate)} {signed_span(interval)}" if interval else signed(estimate)
 
 
 def _note_missing_seeds(collection: Collection, environment: str, notes: Notes) -> None:

@@ -13,6 +13,7 @@ from dspctl.benchmarks.study.figures.aggregate import (
     scaled_environments,
 )
 from dspctl.benchmarks.study.figures.collection import Collection
+from dspctl.benchmarks.study.figures.control_tables import control_table
 from dspctl.benchmarks.study.figures.paper import paper_table
 from dspctl.benchmarks.study.figures.smallest_tables import NO_SEARCHES, smallest_table
 from dspctl.benchmarks.study.figures.sweep_plots import lambda_methods
@@ -89,6 +90,7 @@ def blocks_of(
         "provenance": provenance(studies),
         "results": results(collection),
         "aggregate": aggregate_table(collection),
+        "control table": control_table(collection),
         "sweep table": sweep_table(collection),
         "ablation table": ablations(collection),
         "smallest table": smallest_table(smallest),

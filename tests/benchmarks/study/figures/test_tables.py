@@ -6,10 +6,11 @@ from dspctl.benchmarks.study.figures.ablation_tables import ablations
 from dspctl.benchmarks.study.figures.aggregate import aggregate_table, common_environments
 from dspctl.benchmarks.study.figures.collecting import collect
 from dspctl.benchmarks.study.figures.collection import Collection
+from dspctl.benchmarks.study.figures.control_tables import NO_CONTROLS, control_table
 from dspctl.benchmarks.study.figures.paper import REPORTED, paper_table, reported
 from dspctl.benchmarks.study.figures.sweep_tables import sweep_table
 from dspctl.benchmarks.study.figures.tables import results, returns_table, sizes_table
-from dspctl.benchmarks.study.figures.wording import layouts, number, seeds, share_gone
+from dspctl.benchmarks.study.figures.wording import DASH, layouts, number, seeds, share_gone
 from dspctl.benchmarks.study.record import CellResult
 from tests.benchmarks.study.figures.made_up import RANDOM, cell, everything, study
 
@@ -183,6 +184,29 @@ def test_ablations_name_the_seeds_that_are_missing() -> None:
     assert "only" not in ablations(collected(*cells))
 
 
+def test_controls_are_compared_seed_by_seed() -> None:
+    cells = [
+        *level([400, 500], "ppo"),
+        *level([300, 500], "dsp"),
+        *level([400, 100], "dense-small"),
+    ]
+    text = control_table(collected(*cells))
+    # 430 from a random policy's 20 to the mean of the unpruned.
+    assert RANDOM["CartPole-v1"] == 20
+    assert (
+        "| `dsp` minus `dense-small` | the same size from the first step "
+        "| +0.35 [\N{MINUS SIGN}0.23, +0.93] | +0.35 [" in text
+    )
+    assert "kd" not in text
+    cells += [
+        *level([3000, 3000], "ppo", environment="Hopper-v5"),
+        *level([2000, 3000], "dsp", environment="Hopper-v5"),
+    ]
+    (row,) = [line for line in control_table(collected(*cells)).splitlines() if "dense" in line]
+    assert row.count("|") == 6
+    assert row.endswith(f"| {DASH} | {DASH} |")
+
+
 def test_aggregates_are_over_the_largest_table_without_a_gap() -> None:
     found = collect([everything()], RANDOM)
     assert found.environments == ("CartPole-v1", "Hopper-v5", "Pendulum-v1")
@@ -217,6 +241,7 @@ def test_nothing_stored_nothing_claimed() -> None:
     assert results(empty) == aggregate_table(empty) == "No results are stored yet."
     assert "yet" in sweep_table(empty)
     assert "yet" in ablations(empty)
+    assert control_table(empty) == NO_CONTROLS
     assert "nothing to normalise" in aggregate_table(collected(*level([1])))
 
 

@@ -114,5 +114,7 @@ def test_widths_that_cannot_be() -> None:
         tiny(actor_hidden=(16, 8), floor=6, sparsity=0.85)
     with pytest.raises(ConfigProblem, match="leave out actor_hidden"):
         tiny(method="linear", actor_hidden=(4,))
+    with pytest.raises(ConfigProblem, match="or pass --method kd"):
+        tiny(method="kd-small", actor_hidden=(4,))
     with pytest.raises(ImpossibleWidths, match="too few units for 2 layers"):
         TrainConfig("CartPole-v1", method="dense-small", hidden=(20, 20), sparsity=0.98)

@@ -174,7 +174,7 @@ class TrainConfig:
         if method.widths is not None and self.actor_hidden is not None:
             raise ConfigProblem(
                 f"{self.method} chooses the actor's widths itself: leave out actor_hidden, or pass "
-                "--method ppo"
+                f"--method {'kd' if method.teacher else 'ppo'}"
             )
         widths = self.actor_widths
         if any(width < 1 for width in widths):

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dspctl.benchmarks.plots.style import INK, MUTED, new_figure, styled
-from dspctl.benchmarks.study.figures.ablation_tables import variants
-from dspctl.benchmarks.study.figures.collection import Collection, FloatArray
+from dspctl.benchmarks.study.figures.ablation_tables import variants, worth
+from dspctl.benchmarks.study.figures.collection import Collection
 from dspctl.benchmarks.study.figures.looks import look
-from dspctl.benchmarks.study.figures.pairing import paired
 from dspctl.benchmarks.study.figures.statistics import mean, stratified_interval
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def ablations_figure(collection: Collection) -> "Figure | None":
     environments = [
         environment
         for environment in collection.environments
-        if any(_differences(collection, environment, row) is not None for row in rows)
+        if any(worth(collection, environment, *row) is not None for row in rows)
     ]
     if not environments:
         return None
@@ -48,18 +47,12 @@ def ablations_figure(collection: Collection) -> "Figure | None":
         return figure
 
 
-def _differences(collection: Collection, environment: str, row: Row) -> FloatArray | None:
-    method, variant = row
-    ours = collection.find(environment, method, variant=variant)
-    return paired(collection, ours, collection.find(environment, method))
-
-
 def _draw_panel(axes: "Axes", collection: Collection, environment: str, rows: list[Row]) -> None:
     axes.axvline(0, color=MUTED, lw=0.9, ls=(0, (4, 2)), zorder=1)
     for place, (method, variant) in enumerate(rows):
         if place and rows[place - 1][0] != method:
             axes.axhline(place - 0.5, color=INK, lw=0.6, zorder=1)
-        found = _differences(collection, environment, (method, variant))
+        found = worth(collection, environment, method, variant)
         if found is None:
             continue
         style = look(method)

@@ -1,6 +1,6 @@
 """The table of ablations: every variant of a method against the method as it is."""
 
-from dspctl.benchmarks.study.figures.collection import BASE, Collection
+from dspctl.benchmarks.study.figures.collection import BASE, Collection, FloatArray
 from dspctl.benchmarks.study.figures.pairing import difference, paired
 from dspctl.benchmarks.study.figures.wording import (
     DASH,
@@ -21,6 +21,12 @@ def variants(collection: Collection, method: str) -> tuple[str, ...]:
             {name for one in collection.environments for name in collection.variants(one, method)}
         )
     )
+
+
+def worth(collection: Collection, environment: str, method: str, variant: str) -> FloatArray | None:
+    """What a variant adds to the method as it is, as `paired` has it."""
+    ours = collection.find(environment, method, variant=variant)
+    return paired(collection, ours, collection.find(environment, method))
 
 
 def ablations(collection: Collection) -> str:
@@ -56,7 +62,7 @@ def _variant_rows(
             continue
         found = None
         if variant != BASE:
-            found = paired(collection, group, collection.find(environment, method))
+            found = worth(collection, environment, method, variant)
             if found is None:
                 notes.add(
                     "A dash for a difference: no run as it is with the same seed, or no scale."

@@ -144,8 +144,8 @@ def test_ablations_by_hand() -> None:
     ]
     text = ablations(collected(*cells))
     # Seed by seed 50, 0 and 100 of the 480 between a random policy and the unpruned one.
-    lander, jump = 500 - RANDOM["CartPole-v1"], 3000 - RANDOM["Hopper-v5"]
-    assert (lander, jump) == (480, 2980)
+    pole, hop = 500 - RANDOM["CartPole-v1"], 3000 - RANDOM["Hopper-v5"]
+    assert (pole, hop) == (480, 2980)
     assert (
         "| `dsp` | no folding | CartPole-v1 | 250.0 ± 132.3 | 9-9 ×3 | +0.10 [0.00, +0.21] |"
         in text

@@ -1,6 +1,7 @@
 """Headless Chromium over the DevTools protocol, on a pair of pipes; no port, no other package."""
 
 import base64
+import fcntl
 import json
 import os
 import select
@@ -16,6 +17,10 @@ from typing import Any
 
 CHROMIUM = "chromium"
 _PATIENCE_S = 90.0
+
+
+class BrowserSilent(AssertionError):
+    """The browser closed its end, or said nothing for as long as we wait."""
 
 
 class Browser:
@@ -99,7 +104,7 @@ class Browser:
             ready, _, _ = select.select([self._receive], [], [], max(0.0, end - time.monotonic()))
             part = os.read(self._receive, 1 << 20) if ready else b""
             if not part:
-                raise AssertionError("the browser does not answer")
+                raise BrowserSilent("the browser does not answer")
             self._waiting += part
         first, self._waiting = self._waiting.split(b"\0", 1)
         message: dict[str, Any] = json.loads(first)
@@ -127,13 +132,18 @@ def browser() -> Iterator[Browser]:
     to_browser, ours = os.pipe()
     theirs, from_browser = os.pipe()
 
-    def arrange() -> None:  # the protocol's pipes are file descriptors 3 and 4
-        os.dup2(to_browser, 30)
-        os.dup2(from_browser, 31)
-        os.dup2(30, 3)
-        os.dup2(31, 4)
+    def arrange() -> None:
+        # The protocol's pipes are file descriptors 3 and 4. Either may be one of ours already, so
+        # both are first copied to numbers that nothing has.
+        requests = fcntl.fcntl(to_browser, fcntl.F_DUPFD, 5)
+        answers = fcntl.fcntl(from_browser, fcntl.F_DUPFD, 5)
+        os.dup2(requests, 3)
+        os.dup2(answers, 4)
 
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile,
+        tempfile.TemporaryFile() as said,
+    ):
         process = subprocess.Popen(
             [
                 program,
@@ -149,7 +159,7 @@ def browser() -> Iterator[Browser]:
             ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=said,
             pass_fds=(3, 4, to_browser, from_browser),
             preexec_fn=arrange,
             start_new_session=True,
@@ -158,6 +168,11 @@ def browser() -> Iterator[Browser]:
         os.close(from_browser)
         try:
             yield Browser(ours, theirs)
+        except BrowserSilent as silent:
+            said.seek(0)
+            words = said.read().decode(errors="replace")[-2000:]
+            silent.add_note(f"exit status {process.poll()}; the browser said: {words}")
+            raise
         finally:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()

@@ -37,8 +37,8 @@ class Job:
         environment: gymnasium id.
         teacher: run folder or policy file.
         candidate: the network.
-        start: policy file of which a pruned candidate removes units, and of which a narrowed one
-            leaves out inputs; else empty.
+        start: policy file of which a pruned candidate removes units, and of which one that is
+            asked to read fewer features leaves them out; else empty.
         hidden: the teacher's hidden layers, of which sparsity is a share.
         steps: environment steps; 0 takes the recipe's.
         keep: share of the teacher's return to keep: training ends with the first trial that shows
@@ -97,23 +97,26 @@ def config_of(folder: Path, job: Job) -> "TrainConfig":
     from dspctl.trainer import recipe
 
     candidate = job.candidate
-    begun: dict[str, Any] = {}
-    if candidate.start == "narrowed":
+    learns: dict[str, Any] = {
+        "method": "kd",
+        "teacher": job.teacher,
+        "actor_hidden": candidate.hidden,
+    }
+    if candidate.without:
         # What it starts from lacks the inputs, and training holds them at nothing then.
         start = without_inputs(load_policy(Path(job.start)), candidate.without)
-        begun = {"start": str(save_policy(start, folder / START, force=True).resolve())}
-    if candidate.start == "pruned":
-        begun = {
-            "method": "dsp-kd",
-            "start": job.start,
-            "sparsity": 1 - candidate.size / sum(job.hidden),
-        }
+        learns["start"] = str(save_policy(start, folder / START, force=True).resolve())
+        if candidate.start == "rewards":
+            learns |= {"imitation_end": 0.0, "distillation": 0.0}
+    elif candidate.start == "rewards":
+        learns = {"method": "linear"}
+    elif candidate.start == "pruned":
+        sparsity = 1 - candidate.size / sum(job.hidden)
+        learns |= {"method": "dsp-kd", "start": job.start, "sparsity": sparsity}
     return recipe(
         job.environment,
-        **{"method": "kd", **begun},
-        teacher=job.teacher,
+        **learns,
         hidden=job.hidden,
-        actor_hidden=candidate.hidden,
         activation=candidate.activation,
         seed=candidate.seed,
         steps=job.steps or None,

@@ -3,7 +3,10 @@
 Sizes (hidden units in all) are tried from large to small in large steps, then the gap between the
 smallest that passed and the largest that failed is halved until it is closed. A size has failed
 when several different attempts at it have: another start, another division over layers, another
-seed. That fewer units are harder is assumed.
+seed. That fewer units are harder is assumed, of networks that learn from the teacher.
+
+Without a hidden layer that does not hold: rewards alone may make a better linear policy than a
+teacher whom it cannot resemble. So once the gap is closed, linear policies are trained without one.
 
 Then, with the units found, the network is asked to read fewer features: each attempt leaves out one
 more than the best so far. That leaving out more is harder is assumed too; nothing else is.
@@ -13,9 +16,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-Start = Literal["fresh", "pruned", "narrowed"]
+Start = Literal["fresh", "pruned", "narrowed", "rewards"]
 _STEP = 0.6
 """From one size to the next while nothing has failed."""
+_ALONE = 3
+"""Linear policies that learn from rewards alone: how good one gets depends on its seed."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,10 @@ class Candidate:
         activation: of the hidden layers.
         start: ``fresh`` learns from the teacher from the beginning; ``pruned`` is the smallest
             network that has passed, of which units are removed; ``narrowed`` the best one, which
-            goes on without some of the features that it reads.
+            goes on without some of the features that it reads; ``rewards`` learns without the
+            teacher, from the beginning or, where it leaves out features, from the best one.
         seed: of its training.
-        without: features of the observation that a narrowed one does not read, ascending.
+        without: features of the observation that it is asked not to read, ascending.
     """
 
     size: int
@@ -44,11 +50,14 @@ class Candidate:
     @property
     def name(self) -> str:
         """Of its run's folder."""
-        layers = "-".join(map(str, self.hidden)) or "linear"
-        start = f"{layers}-pruned-to-{self.size}" if self.start == "pruned" else layers
+        name = "-".join(map(str, self.hidden)) or "linear"
+        if self.start == "pruned":
+            name += f"-pruned-to-{self.size}"
+        if self.start == "rewards":
+            name += "-by-rewards"
         if self.without:
-            start = f"{layers}-without-{'-'.join(map(str, self.without))}"
-        return f"{self.size:03d}-{start}-{self.activation}-seed{self.seed}"
+            name += f"-without-{'-'.join(map(str, self.without))}"
+        return f"{self.size:03d}-{name}-{self.activation}-seed{self.seed}"
 
 
 def divisions(size: int) -> list[tuple[int, ...]]:
@@ -74,8 +83,10 @@ def attempts(size: int, smallest: tuple[int, ...] | None, activation: str) -> li
     shapes = divisions(size)
     fresh = [Candidate(size, shape, activation, "fresh", 0) for shape in shapes]
     again = [Candidate(size, shapes[0], activation, "fresh", 1)]
-    if size:
-        again.append(Candidate(size, shapes[0], other, "fresh", 0))
+    if size == 0:
+        alone = [Candidate(0, (), activation, "rewards", seed) for seed in range(_ALONE)]
+        return [*fresh, *alone, *again]
+    again.append(Candidate(size, shapes[0], other, "fresh", 0))
     pruned: list[Candidate] = []
     if smallest is not None and size >= len(smallest):
         pruned = [Candidate(size, smallest, activation, "pruned", 0)]
@@ -101,8 +112,9 @@ def narrower(
     if len(ranked) < 2:  # a policy reads something
         return []
     left = [frozenset({*unread, feature}) for feature in ranked]
+    start: Start = "rewards" if best.start == "rewards" else "narrowed"
     return [
-        Candidate(sum(units), units, best.activation, "narrowed", 0, tuple(sorted(features)))
+        Candidate(sum(units), units, best.activation, start, 0, tuple(sorted(features)))
         for features in left
         if not any(one < features for one in failed)
     ]

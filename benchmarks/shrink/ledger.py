@@ -117,7 +117,7 @@ class Ledger:
                 passed=self.passed(point),
             )
             for point in self.result.points
-            if point.candidate.start != "narrowed" and self.ended(point)
+            if not point.candidate.without and self.ended(point)
         ]
 
     def candidates(self, size: int) -> list[Candidate]:
@@ -131,6 +131,18 @@ class Ledger:
         activation = next(iter(kinds), "tanh")
         return attempts(size, layers, activation)[: self.options.tries]
 
+    def beyond(self) -> list[Candidate]:
+        """What is tried once the gap between sizes is closed."""
+        alone = self.alone()
+        return alone if self.untried(alone) else self.narrower()
+
+    def alone(self) -> list[Candidate]:
+        """Linear policies without a teacher; none where a cost is the goal or one has passed."""
+        best = smallest_passed(self.tried())
+        if self.limit is not None or (best is not None and best.size == 0):
+            return []
+        return [one for one in self.candidates(0) if one.start == "rewards"]
+
     def narrower(self) -> list[Candidate]:
         """The attempts at the best network with one input less; none where a cost is the goal."""
         best = None if self.limit is not None else next(iter(self.choices()), None)
@@ -140,7 +152,7 @@ class Ledger:
         failed = [
             frozenset(point.candidate.without)
             for point in self.result.points
-            if point.candidate.start == "narrowed"
+            if point.candidate.without
             and point.candidate.size >= best.network.size
             and self.ended(point)
             and not self.passed(point)
@@ -200,7 +212,7 @@ class Ledger:
         start = ""
         if candidate.start == "pruned" and (best := smallest_passed(self.tried())) is not None:
             start = str(self.policy_file(best.name).resolve())
-        if candidate.start == "narrowed":
+        if candidate.without:
             start = str(self.policy_file(self.choices()[0].candidate.name).resolve())
         return Job(
             environment=self.task.environment,

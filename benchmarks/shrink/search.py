@@ -102,11 +102,11 @@ def _train(ledger: Ledger, on_progress: OnProgress | None, should_stop: ShouldSt
             ledger.result = replace(ledger.result, seconds=seconds)
             size = ledger.size()
             # Units come first: inputs are left out of the network that has the fewest.
-            attempts = ledger.narrower() if size is None else ledger.candidates(size)
+            attempts = ledger.beyond() if size is None else ledger.candidates(size)
             over = size is None and ledger.untried(attempts) == []
             if over or seconds >= options.budget_s:
                 return True
-            pool.stop(_moot(ledger, pool, attempts, narrowing=size is None))
+            pool.stop(_moot(ledger, pool, attempts, closed=size is None))
             while len(pool.running) < jobs:
                 candidate = _next(ledger, pool, attempts)
                 if candidate is None:
@@ -116,9 +116,9 @@ def _train(ledger: Ledger, on_progress: OnProgress | None, should_stop: ShouldSt
             time.sleep(_POLL_S)
 
 
-def _moot(ledger: Ledger, pool: Pool, attempts: list[Candidate], *, narrowing: bool) -> set[str]:
+def _moot(ledger: Ledger, pool: Pool, attempts: list[Candidate], *, closed: bool) -> set[str]:
     """Running candidates that can no longer be the answer."""
-    if narrowing:  # from a network that is no longer the best, or for its units
+    if closed:  # from a network that is no longer the best, or for its units
         return {one.name for one in pool.running} - {one.name for one in attempts}
     best = smallest_passed(ledger.tried())
     return {one.name for one in pool.running if best is not None and one.size >= best.size}

@@ -68,7 +68,14 @@ def test_attempts_differ_and_begin_with_the_likeliest() -> None:
     assert len({one.name for one in found}) == len(found) == 6
     assert {one.activation for one in found} == {"tanh", "relu"}
     assert {len(one.hidden) for one in found} == {1, 2}
-    assert [one.hidden for one in attempts(0, (2,), "relu")] == [(), ()]
+
+
+def test_a_linear_policy_learns_from_the_teacher_first_then_from_rewards_alone() -> None:
+    found = attempts(0, (2,), "relu")
+    assert {(one.size, one.hidden) for one in found} == {(0, ())}
+    assert [one.start for one in found] == ["fresh", "rewards", "rewards", "rewards", "fresh"]
+    assert len({one.name for one in found}) == 5
+    assert found[1].name == "000-linear-by-rewards-relu-seed0"
 
 
 def test_one_feature_less_the_least_important_first() -> None:
@@ -83,6 +90,13 @@ def test_one_feature_less_the_least_important_first() -> None:
     left = narrower(best, (2, 2), [3, 0, 5], {1}, [frozenset({0}), frozenset({1, 5})])
     assert [one.without for one in left] == [(1, 3), (1, 5)]
     assert narrower(best, (2, 2), [3], {0, 1, 5}, []) == []
+
+
+def test_what_learnt_from_rewards_goes_on_with_rewards() -> None:
+    best = Candidate(0, (), "tanh", "rewards", 2)
+    found = narrower(best, (), ranked=[1, 0], unread={2}, failed=[])
+    assert [one.start for one in found] == ["rewards", "rewards"]
+    assert found[0].name == "000-linear-by-rewards-without-1-2-tanh-seed0"
 
 
 def test_smallest_of_what_came_out_not_of_what_was_asked() -> None:

@@ -36,13 +36,15 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class FakePool:
     """Trainings that end at once; what they earn depends on their size and inputs alone.
 
-    The importance of an input is the higher the higher its index.
+    But rewards make a linear policy that is good enough of one seed, if any. The importance of an
+    input is the higher the higher its index.
     """
 
     started: list[str]
     least = 4
     needed = frozenset({0, 1, 2, 3})
     early = False
+    alone = -1
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -67,7 +69,9 @@ class FakePool:
             policy = replace(balancing_policy(), layers=(first, *others), inputs=inputs)
             (self.folder / candidate.name).mkdir(parents=True, exist_ok=True)
             save_policy(policy, self.folder / candidate.name / POLICY, force=True)
-            able = candidate.size >= self.least and self.needed <= {*inputs.tolist()}
+            alone = candidate.start == "rewards" and candidate.seed == self.alone
+            able = alone or candidate.size >= self.least
+            able = able and self.needed <= {*inputs.tolist()}
             earned = 500.0 if able else 450.0 + candidate.size
             # Training ends with the first trial that is good enough, which may be any between.
             enough = float(np.ceil(job.keep * np.mean(job.returns)))
@@ -87,7 +91,7 @@ class FakePool:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> type[FakePool]:
     FakePool.started = []
-    FakePool.early = False
+    FakePool.early, FakePool.alone = False, -1
     FakePool.least, FakePool.needed = 4, frozenset({0, 1, 2, 3})
     monkeypatch.setattr(search, "Pool", FakePool)
     monkeypatch.setattr(search, "_POLL_S", 0.0)
@@ -199,6 +203,28 @@ def test_inputs_are_left_out_once_the_units_are_found(
     again = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
     assert again.chosen == result.chosen
     assert [name for name in fake.started if "without" in name] == narrowed
+
+
+def test_linear_policies_learn_from_rewards_once_the_units_are_found(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    fake.alone = 1
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    assert result.chosen == "000-linear-by-rewards-relu-seed1"
+    # With the teacher fewer than 4 units have failed before; the third seed is not needed then.
+    begun = fake.started.index("000-linear-by-rewards-relu-seed0")
+    assert sum(name.startswith("003-") for name in fake.started[:begun]) == 4
+    assert fake.started[begun + 1] == result.chosen
+    assert all("by-rewards-without" in name for name in fake.started[begun + 2 :])
+    assert load_shrink(tmp_path / "s") == result
+
+
+def test_rewards_alone_are_tried_where_nothing_passes(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    fake.least, fake.alone = 1000, 0
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=2))
+    assert result.chosen == "000-linear-by-rewards-relu-seed0"
 
 
 def test_what_runs_for_a_network_that_is_no_longer_the_best_is_stopped(

@@ -98,7 +98,7 @@ class Loop:
         """Iterate to the end, or until asked to stop; returns True at the end."""
         config, state = self.config, self.state
         self.folder.write_info(vector_backend=self.vector.backend)
-        saved_at = perf_counter()
+        saved_at, enough = perf_counter(), False
         while state.iteration < config.iterations:
             progress = self.iterate()
             enough = self.selection.due(state.iteration) and self.consider()
@@ -111,7 +111,7 @@ class Loop:
                 self.save("running")
                 saved_at = perf_counter()
         finished = state.iteration >= config.iterations
-        if finished:
+        if finished and not enough:  # else the last policy is the one that was good enough
             started = perf_counter()
             self.best = self.selection.best()
             state.seconds += perf_counter() - started

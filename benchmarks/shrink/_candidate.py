@@ -6,6 +6,7 @@ It ends when its standard input does: with the process that started it, even if 
 """
 
 import json
+import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from dspctl.benchmarks.shrink.check import share_kept
 from dspctl.benchmarks.shrink.inputs import without_inputs
 from dspctl.benchmarks.shrink.ladder import Candidate
 from dspctl.benchmarks.shrink.record import Network, Point
+from dspctl.errors import RunIncomplete, RunNotFound, TrainingDiverged
 from dspctl.runtime import Policy
 from dspctl.runtime.files import write_json
 
@@ -66,7 +68,7 @@ def run(folder: Path, job: Job) -> Point:
     from dspctl.runtime import save_policy
     from dspctl.trainer import load_run, train
     from dspctl.trainer.environments import describe
-    from dspctl.trainer.selection import Trial, play_once
+    from dspctl.trainer.selection import Trial, Trials, play_once
 
     config, task, path = config_of(folder, job), describe(job.environment), folder / RUN
 
@@ -75,20 +77,28 @@ def run(folder: Path, job: Job) -> Point:
 
     def on_trial(trial: Trial, policy: Policy) -> bool:
         """Whether it passes; a trial's few episodes say if the test's many are worth playing."""
-        share = share_kept([trial.mean], [float(np.mean(job.returns))]).share
-        return share >= job.keep and share_kept(returns_of(policy), job.returns).low >= job.keep
+        theirs = float(np.mean(job.returns[: Trials.episodes]))  # of the same episodes
+        if trial.mean < theirs - (1 - job.keep) * abs(theirs):
+            return False
+        return share_kept(returns_of(policy), job.returns).low >= job.keep
 
-    result = train(
-        config,
-        path,
-        resume=(path / "run.json").is_file(),
-        on_trial=on_trial if job.keep else None,
-    )
-    trained = load_run(path)
-    policy = compact(trained.policy(), observations=trained.observations()).policy
+    def trained(resume: bool) -> bool:
+        done = train(config, path, resume=resume, on_trial=on_trial if job.keep else None)
+        return done.finished
+
+    try:
+        # The settings are the last thing that a new run writes.
+        finished = trained(resume=(path / "config.json").is_file())
+    except (RunIncomplete, RunNotFound):  # a part of it was cut off: it starts again
+        shutil.rmtree(path)
+        finished = trained(resume=False)
+    except TrainingDiverged:
+        finished = True  # more training would diverge again; the policy is the last good one
+    made = load_run(path)
+    policy = compact(made.policy(), observations=made.observations()).policy
     save_policy(policy, folder / POLICY, force=True)
     network = network_of(policy, returns_of(policy))
-    return Point(job.candidate, network, result.seconds, result.finished)
+    return Point(job.candidate, network, float(made.info["seconds"]), finished)
 
 
 def config_of(folder: Path, job: Job) -> "TrainConfig":

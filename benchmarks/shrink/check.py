@@ -32,6 +32,19 @@ class Kept:
     low: float
 
 
+def check_teacher(returns: Sequence[float]) -> None:
+    """Refuse a teacher of whose return nothing is a share.
+
+    Raises:
+        ConfigProblem: its mean return is 0.
+    """
+    if np.mean(returns) == 0:
+        raise ConfigProblem(
+            "the teacher's mean return is 0, and no share of it can be kept: pass a goal such as "
+            "--max-flash in place of --keep"
+        )
+
+
 def share_kept(student: Sequence[float], teacher: Sequence[float], *, seed: int = 0) -> Kept:
     """The share that *student* keeps, with its lower bound.
 
@@ -49,11 +62,7 @@ def share_kept(student: Sequence[float], teacher: Sequence[float], *, seed: int 
         raise ConfigProblem(
             f"a share needs the same episodes of both, not {s.size} and {t.size}: evaluate again"
         )
-    if t.mean() == 0:
-        raise ConfigProblem(
-            "the teacher's mean return is 0, and no share of it can be kept: pass a goal such as "
-            "--max-flash in place of --keep"
-        )
+    check_teacher(teacher)
     rng = np.random.default_rng(seed)
     drawn = [
         _share(s[rows].mean(axis=1), t[rows].mean(axis=1))

@@ -40,6 +40,7 @@ def conclude(ledger: Ledger) -> ShrinkResult:
             )
             save_shrink(delivered, ledger.folder)
             return delivered
+    (ledger.folder / POLICY).unlink(missing_ok=True)
     save_shrink(replace(result, status="complete"), ledger.folder)
     raise NothingKept(_why_nothing(ledger))
 
@@ -58,11 +59,12 @@ def _why_nothing(ledger: Ledger) -> str:
             f"{ledger.folder}; raise the limit"
         )
     kept = result.kept(best)
+    more = "" if result.exhausted else ", or repeat the command with a longer --budget-minutes"
     return (
-        f"no network of {len(result.points)} was shown to keep {result.goal.keep:.0%} of the "
+        f"no network of {len(result.points)} was shown to keep {100 * result.goal.keep:g}% of the "
         f"teacher's return: the best has {best.network.size} hidden units and keeps "
         f"{kept.share:.1%} (at least {kept.low:.1%}), {ledger.policy_file(best.candidate.name)}; "
-        "lower --keep, or repeat the command with a longer --budget-minutes"
+        f"lower --keep{more}"
     )
 
 

@@ -71,12 +71,25 @@ def divisions(size: int) -> list[tuple[int, ...]]:
     return [one for one in dict.fromkeys(found) if 0 not in one]
 
 
-def attempts(size: int, smallest: tuple[int, ...] | None, activation: str) -> list[Candidate]:
+@dataclass(frozen=True)
+class Passed:
+    """A network that has passed, of which units may be removed.
+
+    Attributes:
+        units: per hidden layer, after compaction.
+        activation: of the hidden layers.
+    """
+
+    units: tuple[int, ...]
+    activation: str
+
+
+def attempts(size: int, smallest: Passed | None, activation: str) -> list[Candidate]:
     """Everything that is tried at *size*, in order.
 
     Args:
         size: hidden units in all.
-        smallest: layers of the smallest network that has passed, if it is larger than *size*.
+        smallest: the smallest network that has passed, if it is larger than *size*.
         activation: the teacher's, tried first.
     """
     other = "relu" if activation == "tanh" else "tanh"
@@ -88,8 +101,8 @@ def attempts(size: int, smallest: tuple[int, ...] | None, activation: str) -> li
         return [*fresh, *alone, *again]
     again.append(Candidate(size, shapes[0], other, "fresh", 0))
     pruned: list[Candidate] = []
-    if smallest is not None and size >= len(smallest):
-        pruned = [Candidate(size, smallest, activation, "pruned", 0)]
+    if smallest is not None and size >= len(smallest.units):
+        pruned = [Candidate(size, smallest.units, smallest.activation, "pruned", 0)]
     return [*fresh[:1], *pruned, *fresh[1:], *again]
 
 
@@ -150,16 +163,16 @@ def next_size(
     Args:
         tried: what was trained.
         failed: sizes all of whose attempts failed.
-        first: the size to begin with.
+        first: the size to begin with, if that is not beyond the largest.
         largest: the largest size that is worth anything: the teacher's.
     """
     best = smallest_passed(tried)
     if best is None:
         too_small = max(failed, default=None)
         if too_small is None:
-            return first
+            return min(first, largest)
         up = max(too_small + 1, round(too_small / _STEP))
-        return up if too_small < largest else None
+        return min(up, largest) if too_small < largest else None
     below = max((size for size in failed if size < best.size), default=-1)
     if best.size - below <= 1:
         return None

@@ -9,6 +9,7 @@ from dspctl.benchmarks.shrink._candidate import POLICY, RUN, Job, network_of
 from dspctl.benchmarks.shrink.inputs import ranked_inputs
 from dspctl.benchmarks.shrink.ladder import (
     Candidate,
+    Passed,
     Tried,
     attempts,
     narrower,
@@ -43,6 +44,8 @@ def check_room(folder: Path) -> None:
     """
     if (folder / FILE).is_file() or not folder.exists():
         return
+    if not folder.is_dir():
+        raise OutputExists(f"{folder} is a file: name a folder with -o")
     if any(each.name != LOCK for each in folder.iterdir()):
         raise OutputExists(f"{folder} holds something else: name another folder with -o")
 
@@ -62,6 +65,7 @@ class Ledger:
         self.task, self.teacher, self.folder, self.options = task, teacher, folder, options
         self.result = self._begun(source, goal)
         self.limit = largest_within(goal, self.teacher.policy) if goal.limited else None
+        self.broken: dict[str, Candidate] = {}  # could not be trained; tried again by another call
         self._low: dict[str, float] = {}  # share that a candidate keeps at least: slow to find out
         self._ranked: dict[str, tuple[int, ...]] = {}  # features that a candidate's policy reads
 
@@ -69,7 +73,17 @@ class Ledger:
         """The search in the folder, or a new one."""
         known = self._known()
         if known is not None:
-            return replace(known, goal=goal, status="partial", chosen="", confirmation=None)
+            if known.goal != goal:  # what was delivered for another goal does not answer this one
+                (self.folder / POLICY).unlink(missing_ok=True)
+            return replace(
+                known,
+                source=str(source.resolve()),  # the same policy, which may have moved
+                goal=goal,
+                status="partial",
+                chosen="",
+                confirmation=None,
+                exhausted=False,
+            )
         returns = play_once(self.teacher.policy, self.task, recipe(self.task.environment), EPISODES)
         result = ShrinkResult(
             environment=self.task.environment,
@@ -108,8 +122,13 @@ class Ledger:
         return point.complete or self.passed(point)
 
     def tried(self) -> list[Tried]:
-        """Every point that has ended in the ladder's terms, but those that leave out inputs."""
-        return [
+        """Every candidate that has ended in the ladder's terms, but those that leave out inputs."""
+        broken = [
+            Tried(size=one.size, asked=one.size, name=one.name, passed=False)
+            for one in self.broken.values()
+            if not one.without
+        ]
+        ended = [
             Tried(
                 size=point.network.size,
                 asked=point.candidate.size,
@@ -119,17 +138,17 @@ class Ledger:
             for point in self.result.points
             if not point.candidate.without and self.ended(point)
         ]
+        return [*ended, *broken]
 
     def candidates(self, size: int) -> list[Candidate]:
         """The attempts at a size."""
         best = smallest_passed(self.tried())
-        layers = None
-        if best is not None and best.size > size:
-            point = self.result.point(best.name)
-            layers = point.network.units if point is not None else None
+        larger = None
+        if best is not None and best.size > size and (point := self.result.point(best.name)):
+            larger = Passed(point.network.units, point.candidate.activation)
         kinds = {layer.activation for layer in self.teacher.policy.layers[:-1]}
         activation = next(iter(kinds), "tanh")
-        return attempts(size, layers, activation)[: self.options.tries]
+        return attempts(size, larger, activation)[: self.options.tries]
 
     def beyond(self) -> list[Candidate]:
         """What is tried once the gap between sizes is closed."""
@@ -149,10 +168,13 @@ class Ledger:
         if best is None:
             return []
         ranked = self._reads(best.candidate.name)
+        # What fails with the teacher may pass without it.
+        alone = best.candidate.start == "rewards"
         failed = [
             frozenset(point.candidate.without)
             for point in self.result.points
             if point.candidate.without
+            and (point.candidate.start == "rewards") == alone
             and point.candidate.size >= best.network.size
             and self.ended(point)
             and not self.passed(point)
@@ -188,7 +210,7 @@ class Ledger:
     def untried(self, candidates: list[Candidate]) -> list[Candidate]:
         """Those that have not ended."""
         tried = {one.candidate.name for one in self.result.points if self.ended(one)}
-        return [one for one in candidates if one.name not in tried]
+        return [one for one in candidates if one.name not in {*tried, *self.broken}]
 
     def choices(self) -> list[Point]:
         """The points that may be delivered, the first choice first."""
@@ -202,8 +224,7 @@ class Ledger:
     def size(self) -> int | None:
         """The size to work at; None when there is nothing left to try."""
         if self.limit is None:
-            first = self.options.first or FIRST_SIZE
-            largest = max(first, self.result.teacher.size)
+            first, largest = self.options.first or FIRST_SIZE, self.result.teacher.size
             return next_size(self.tried(), self.failed(), first, largest)
         return self.limit if self.untried(self.candidates(self.limit)) else None
 
@@ -234,5 +255,10 @@ class Ledger:
         """Take a network that was trained into the file."""
         self._low.pop(point.candidate.name, None)
         self._ranked.pop(point.candidate.name, None)
-        self.result = replace(with_point(self.result, point), seconds=seconds)
+        self.result = with_point(self.result, point)
+        self.save(seconds)
+
+    def save(self, seconds: float) -> None:
+        """Write the file, with the time that the search has had."""
+        self.result = replace(self.result, seconds=seconds)
         save_shrink(self.result, self.folder)

@@ -1,11 +1,24 @@
 """A cost as the goal: the largest network within it, and what is said of it."""
 
 from dspctl.benchmarks.comparison.sweep import with_random_weights
-from dspctl.benchmarks.shrink.costs import measure_costs
+from dspctl.benchmarks.shrink.costs import CPU, measure_costs
 from dspctl.benchmarks.shrink.ladder import divisions
 from dspctl.benchmarks.shrink.record import Goal
-from dspctl.errors import NothingKept
+from dspctl.errors import ConfigProblem, NothingKept
 from dspctl.runtime import Policy
+
+
+def check_goal(goal: Goal) -> None:
+    """Refuse what cannot be measured.
+
+    Raises:
+        ConfigProblem: a latency on another machine than this one.
+    """
+    if goal.max_latency_ns is not None and goal.target != CPU:
+        raise ConfigProblem(
+            f"a call's latency is measured on this machine, not on {goal.target}: leave out "
+            "--target, or give --max-flash in place of --max-latency-ns"
+        )
 
 
 def largest_within(goal: Goal, teacher: Policy) -> int:

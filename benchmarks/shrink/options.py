@@ -15,7 +15,7 @@ class Options:
         budget_s: longest time for training candidates; the last ones are stopped.
         jobs: candidates trained side by side; 0 takes one per processor.
         tries: most attempts at one size, and at leaving out one more input.
-        first: hidden units to begin with; 0 takes `FIRST_SIZE`.
+        first: hidden units to begin with, the teacher's at most; 0 takes `FIRST_SIZE`.
         steps: environment steps of a candidate; 0 takes the recipe's.
     """
 

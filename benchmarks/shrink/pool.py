@@ -1,7 +1,7 @@
 """Candidates side by side, each in a process that ends with this one."""
 
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dspctl.benchmarks._process import command, environment, last_line
@@ -16,6 +16,19 @@ from dspctl.runtime.untrusted import read_bytes
 
 _LARGEST_BYTES = 1 << 20
 _MODULE = "dspctl.benchmarks.shrink._candidate"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A candidate whose process ended without a point.
+
+    Attributes:
+        candidate: which one.
+        reason: the last thing that it said, and where the rest is.
+    """
+
+    candidate: Candidate
+    reason: str
 
 
 class Pool:
@@ -53,26 +66,23 @@ class Pool:
             )
         self._running[job.candidate.name] = job.candidate, process
 
-    def finished(self) -> list[Point]:
-        """Points of the candidates that have ended since the last call.
-
-        Raises:
-            TrainingFailed: a process ended without a point; the message holds its last line.
-        """
+    def finished(self) -> list[Point | Failure]:
+        """What became of the candidates that have ended since the last call."""
         ended = [name for name, (_, process) in self._running.items() if process.poll() is not None]
-        points = []
-        for name in ended:
-            _, process = self._running.pop(name)
-            if process.stdin is not None:
-                process.stdin.close()
-            path = self._folder / name / POINT
-            if not path.is_file():
-                raise TrainingFailed(
-                    f"training {name} failed ({_last_line(path.with_name('log.txt'))}): look at "
-                    f"{path.with_name('log.txt')}, then repeat the command"
-                )
-            points.append(_point(path))
-        return points
+        return [self._ended(name) for name in ended]
+
+    def _ended(self, name: str) -> Point | Failure:
+        candidate, process = self._running.pop(name)
+        if process.stdin is not None:
+            process.stdin.close()
+        path = self._folder / name / POINT
+        log = path.with_name("log.txt")
+        if not path.is_file():
+            return Failure(candidate, f"{last_line(log) or 'it said nothing'} (see {log})")
+        try:
+            return _point(path)
+        except TrainingFailed as error:
+            return Failure(candidate, str(error))
 
     def stop(self, names: set[str]) -> None:
         """End the candidates of these names; their checkpoints stay."""
@@ -95,14 +105,7 @@ def _point(path: Path) -> Point:
         TrainingFailed: it cannot be read.
     """
     try:
-        return decode_record(
-            Point, value_from_json(read_bytes(path, _LARGEST_BYTES, links=False), "it"), "point"
-        )
+        content = read_bytes(path, _LARGEST_BYTES, links=False)
+        return decode_record(Point, value_from_json(content, "it"), "point")
     except (OSError, ValueError) as error:
-        raise TrainingFailed(
-            f"{path} is not what training leaves ({error}): remove it, then repeat the command"
-        ) from error
-
-
-def _last_line(path: Path) -> str:
-    return last_line(path) or "it said nothing"
+        raise TrainingFailed(f"{path} is not what training leaves ({error}): remove it") from error

@@ -126,6 +126,8 @@ class ShrinkResult:
         confirmation: of the chosen one.
         seconds: time spent, over all resumptions.
         status: ``partial`` or ``complete``.
+        exhausted: whether nothing was left to try; False where the time was over first, so that
+            there may be a smaller network.
         schema: of this file.
     """
 
@@ -139,6 +141,7 @@ class ShrinkResult:
     confirmation: Confirmation | None = None
     seconds: float = 0.0
     status: str = "partial"
+    exhausted: bool = False
     schema: int = SCHEMA
 
     def point(self, name: str) -> Point | None:
@@ -185,7 +188,7 @@ def load_shrink(folder: Path) -> ShrinkResult:
             f"{path} is not of search schema {SCHEMA}: search again in another folder"
         )
     try:
-        result = decode_record(ShrinkResult, _with_all_fields(values), "search")
+        result = decode_record(ShrinkResult, with_all_fields(values), "search")
         check_search(result)
         return result
     except (TypeError, ValueError) as error:
@@ -236,8 +239,9 @@ def save_shrink(result: ShrinkResult, folder: Path) -> None:
     write_json(folder / FILE, values)
 
 
-def _with_all_fields(values: dict[str, Any]) -> dict[str, Any]:
-    """What only some points have in the file, for all of them."""
+def with_all_fields(values: dict[str, Any]) -> dict[str, Any]:
+    """What only some points, and only newer files, have, for all of them."""
+    values.setdefault("exhausted", False)
     points = values.get("points")
     for point in points if isinstance(points, list) else []:
         if isinstance(point, dict) and isinstance(point.get("candidate"), dict):

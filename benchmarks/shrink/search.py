@@ -1,5 +1,6 @@
 """The search: trains candidates side by side until the smallest that keeps enough is found."""
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -7,18 +8,24 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dspctl.benchmarks.shrink.check import check_teacher
 from dspctl.benchmarks.shrink.deliver import conclude
 from dspctl.benchmarks.shrink.ladder import Candidate, smallest_passed
 from dspctl.benchmarks.shrink.ledger import Ledger, check_room
+from dspctl.benchmarks.shrink.limits import check_goal
 from dspctl.benchmarks.shrink.options import Options
-from dspctl.benchmarks.shrink.pool import Pool
+from dspctl.benchmarks.shrink.pool import Failure, Pool
 from dspctl.benchmarks.shrink.record import Goal, Point, ShrinkResult
-from dspctl.errors import SearchLocked
+from dspctl.errors import SearchLocked, TrainingFailed
 from dspctl.runtime.locks import locked
 from dspctl.trainer.distillation import open_teacher, policy_of
 from dspctl.trainer.environments import describe
 
+log = logging.getLogger(__name__)
 _POLL_S = 0.2
+_SAVE_S = 10.0
+"""Training time that a search forgets at most when it is killed."""
+_MOST_BROKEN = 3
 _LOCK_S = 1.0
 """How long the folder's lock is waited for: a search that was killed may need a moment to end."""
 
@@ -72,17 +79,22 @@ def shrink(
         should_stop: asked now and then; True stops and leaves a search that can go on.
 
     Raises:
+        ConfigProblem: the goal is a latency on another machine than this one, or a share of
+            nothing.
         OutputExists: *folder* holds something else.
         SearchLocked: another process searches there.
         NothingKept: no network that was tried keeps the share; the best one is in the folder.
         TeacherMismatch: *source* was trained for another environment.
-        TrainingFailed: a candidate's process failed.
+        TrainingFailed: the processes of several candidates failed.
     """
+    check_goal(goal)
     task = describe(environment or policy_of(source).environment)
     teacher = open_teacher(source, task)
     check_room(folder)  # before there is a lock in it
     with locked(folder, SearchLocked, wait_s=_LOCK_S):
         ledger = Ledger(task, teacher, source, folder, goal, options or Options())
+        if not goal.limited:
+            check_teacher(ledger.result.teacher.returns)
         finished = _train(ledger, on_progress, should_stop)
         return conclude(ledger) if finished else ledger.result
 
@@ -93,18 +105,24 @@ def _train(ledger: Ledger, on_progress: OnProgress | None, should_stop: ShouldSt
     jobs = options.jobs or os.cpu_count() or 1
     with closing(Pool(ledger.folder / "candidates")) as pool:
         while True:
-            for point in pool.finished():
-                ledger.keep(point, before + time.monotonic() - began)
-                _report(ledger, pool, on_progress, point)
-            if should_stop is not None and should_stop():
-                return False
             seconds = before + time.monotonic() - began
-            ledger.result = replace(ledger.result, seconds=seconds)
+            for ended in pool.finished():
+                if isinstance(ended, Failure):
+                    _set_aside(ledger, ended)
+                    continue
+                ledger.keep(ended, seconds)
+                _report(ledger, pool, on_progress, ended, seconds)
+            stopped = should_stop is not None and should_stop()
+            if stopped or seconds - ledger.result.seconds > _SAVE_S:
+                ledger.save(seconds)
+            if stopped:
+                return False
             size = ledger.size()
             # Units come first: inputs are left out of the network that has the fewest.
             attempts = ledger.beyond() if size is None else ledger.candidates(size)
-            over = size is None and ledger.untried(attempts) == []
-            if over or seconds >= options.budget_s:
+            exhausted = size is None and ledger.untried(attempts) == []
+            if exhausted or seconds >= options.budget_s:
+                ledger.result = replace(ledger.result, seconds=seconds, exhausted=exhausted)
                 return True
             pool.stop(_moot(ledger, pool, attempts, closed=size is None))
             while len(pool.running) < jobs:
@@ -112,8 +130,24 @@ def _train(ledger: Ledger, on_progress: OnProgress | None, should_stop: ShouldSt
                 if candidate is None:
                     break
                 pool.start(ledger.job(candidate))
-            _report(ledger, pool, on_progress, None)
+            _report(ledger, pool, on_progress, None, seconds)
             time.sleep(_POLL_S)
+
+
+def _set_aside(ledger: Ledger, failure: Failure) -> None:
+    """Go on without a candidate that could not be trained; it counts as an attempt that failed.
+
+    Raises:
+        TrainingFailed: it is not the first few: whatever it is, it will be the same for the others.
+    """
+    name = failure.candidate.name
+    ledger.broken[name] = failure.candidate
+    if len(ledger.broken) >= _MOST_BROKEN:
+        raise TrainingFailed(
+            f"training {' and '.join(ledger.broken)} failed, the last one with: {failure.reason}; "
+            "mend that, then repeat the command"
+        )
+    log.warning("%s could not be trained and counts as failed: %s", name, failure.reason)
 
 
 def _moot(ledger: Ledger, pool: Pool, attempts: list[Candidate], *, closed: bool) -> set[str]:
@@ -131,14 +165,18 @@ def _next(ledger: Ledger, pool: Pool, attempts: list[Candidate]) -> Candidate | 
 
 
 def _report(
-    ledger: Ledger, pool: Pool, on_progress: OnProgress | None, point: Point | None
+    ledger: Ledger,
+    pool: Pool,
+    on_progress: OnProgress | None,
+    point: Point | None,
+    seconds: float,
 ) -> None:
     if on_progress is None:
         return
     best = smallest_passed(ledger.tried())
     on_progress(
         SearchProgress(
-            ledger.result.seconds,
+            seconds,
             ledger.options.budget_s,
             tuple(one.name for one in pool.running),
             point,

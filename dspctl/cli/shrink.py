@@ -80,11 +80,12 @@ def shrink(
 ) -> None:
     """Find the smallest network that still earns what a policy earns.
 
-    Trains small networks with the policy as their teacher, from large to small, and tests each on
-    100 episodes: the share that it keeps must be at least **--keep** at the lower end of a 95%
-    interval. The first trial that passes ends a network's training. With the fewest units found,
-    inputs are left out while that passes. The result is confirmed on other episodes. Everything
-    that was trained is kept; the same command goes on where it was stopped.
+    Trains small networks with the policy as their teacher, from large to small, then linear ones
+    without it, and tests each on 100 episodes: the share that it keeps must be at least **--keep**
+    at the lower end of a 95% interval. The first trial that passes ends a network's training. With
+    the fewest units found, inputs are left out while that passes. The result is confirmed on other
+    episodes. Everything that was trained is kept; the same command goes on where it was stopped,
+    or, with a longer **--budget-minutes**, where its time was over.
     """
     from dspctl.benchmarks.shrink import Goal, Options, with_costs
     from dspctl.benchmarks.shrink import shrink as search
@@ -105,7 +106,8 @@ def shrink(
         )
     goal = Goal(share, max_latency_ns, max_flash, target)
     options = Options(60 * budget_minutes, jobs, tries, first, steps)
-    folder = output or source.with_name(f"{re.sub(r'[.]safetensors$', '', source.name)}-shrink")
+    named = source if source.name not in ("", "..") else source.resolve()
+    folder = output or named.with_name(f"{re.sub(r'[.]safetensors$', '', named.name)}-shrink")
     with stop_on_signal() as should_stop, show.task_bar(f"shrinking {source}") as advance:
 
         def report(progress: "SearchProgress") -> None:

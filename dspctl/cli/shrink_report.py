@@ -7,7 +7,7 @@ from dspctl.cli import show
 
 if TYPE_CHECKING:
     from dspctl.benchmarks.shrink import ShrinkResult
-    from dspctl.benchmarks.shrink.record import Point
+    from dspctl.benchmarks.shrink.record import Confirmation, Point
 
 
 def draw(result: "ShrinkResult", folder: Path) -> None:
@@ -23,10 +23,14 @@ def draw(result: "ShrinkResult", folder: Path) -> None:
         f"{show.units(teacher.units)} units, {show.count(teacher.weights)} weights and earns "
         f"{show.number(teacher.mean)}"
     )
+    if not result.exhausted:
+        show.note(
+            "the time was over with more to try: the same command with a longer --budget-minutes, "
+            "which counts what was spent, goes on"
+        )
     point = result.point(result.chosen)
     if point is None or result.confirmation is None:
         return
-    kept = result.confirmation.kept()
     show.facts(
         str(folder / "policy.safetensors"),
         {
@@ -37,8 +41,7 @@ def draw(result: "ShrinkResult", folder: Path) -> None:
             if point.latency_ns is None
             else show.latency(point.latency_ns),
             "weights": f"{show.count(point.network.weights)} of {show.count(teacher.weights)}",
-            "kept": f"{kept.share:.1%} of the return on other episodes, at least {kept.low:.1%} "
-            f"with 95% confidence, {len(result.confirmation.student)} episodes",
+            "kept": _kept(result.confirmation),
         },
     )
     show.next_command(
@@ -47,16 +50,28 @@ def draw(result: "ShrinkResult", folder: Path) -> None:
     )
 
 
+def _kept(confirmation: "Confirmation") -> str:
+    if not sum(confirmation.teacher):
+        return "nothing to be a share of: the teacher earns 0"
+    kept = confirmation.kept()
+    return (
+        f"{kept.share:.1%} of the return on other episodes, at least {kept.low:.1%} with 95% "
+        f"confidence, {len(confirmation.student)} episodes"
+    )
+
+
 def _row(result: "ShrinkResult", point: "Point") -> tuple[str, ...]:
-    kept = result.kept(point)
+    shares = ("–", "–")
+    if result.teacher.mean:
+        kept = result.kept(point)
+        shares = (f"{kept.share:.1%}", f"{kept.low:.1%}")
     latency, flash = point.latency_ns, point.flash_bytes
     return (
         show.units(point.network.units) if point.network.units else "linear",
         str(point.network.size),
         show.count(point.network.weights),
         show.number(point.network.mean),
-        f"{kept.share:.1%}",
-        f"{kept.low:.1%}",
+        *shares,
         "–" if latency is None else show.latency(latency),
         "–" if flash is None else show.size(flash),
     )

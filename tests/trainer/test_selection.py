@@ -128,6 +128,23 @@ def test_a_run_ends_with_the_trial_that_is_good_enough(tmp_path: Path) -> None:
     assert len(load_run(tmp_path / "run").info["trials"]) == 4
 
 
+def test_the_last_trial_can_be_the_one_that_is_good_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The second looks best, on the way and in the longer trials; only the last is good enough.
+    played = Scripted([5.0, 9.0, 6.0, 7.0], {0: 5.0, 1: 9.0, 2: 6.0, 3: 7.0})
+    monkeypatch.setattr(selection, "play_once", played)
+    config = tiny(method="ppo", trials=4)
+    result = train(
+        config,
+        tmp_path / "run",
+        on_trial=lambda trial, policy: trial.iteration == config.iterations,
+    )
+    assert result.finished
+    delivered = load_run(tmp_path / "run").policy().layers[0].weight
+    np.testing.assert_array_equal(delivered, played.tried[3].layers[0].weight)
+
+
 def test_trials_begin_with_the_end_of_imitation_where_one_can_end_a_run(tmp_path: Path) -> None:
     teacher = tiny(method="ppo")
     train(teacher, tmp_path / "teacher")

@@ -40,6 +40,12 @@ def _row(one: Shrunk, notes: Notes) -> list[str]:
     teacher = search.teacher
     first = [search.environment, str(one.seed)]
     last = [str(len(search.points)), f"{search.seconds / 60:.0f}"]
+    if not search.exhausted:
+        last[-1] += "\\*"
+        notes.add(
+            "\\* Ended by its time, with more to try: there may be a smaller network, or one that "
+            "reads fewer inputs."
+        )
     if point is None or search.confirmation is None or one.call_ns is None:
         notes.add("A dash: no network was shown to keep that share.")
         return [*first, number(teacher.mean), *[DASH] * 7, *last, DASH, DASH]

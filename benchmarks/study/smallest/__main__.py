@@ -87,12 +87,13 @@ def teachers(study: Path, environments: Sequence[str], seeds: Sequence[int]) -> 
 def search(
     teacher: Teacher, output: Path, minutes: float, keep: float, stop: threading.Event
 ) -> ShrinkResult:
-    """Search, or take what is there if that is complete; raises as `shrink`."""
+    """Search, or take what is there if more time would change nothing; raises as `shrink`."""
     folder, goal = teacher.folder(output), Goal(keep)
     title = f"{teacher.environment} seed {teacher.seed}"
     if (folder / FILE).is_file():
         known = load_shrink(folder)
-        if known.status == "complete" and known.goal == goal:
+        ended = known.exhausted or known.seconds >= 60 * minutes
+        if known.status == "complete" and known.goal == goal and ended:
             return known
 
     def report(progress: SearchProgress) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from dspctl.benchmarks.record.decode import decode_record
 from dspctl.benchmarks.record.machine import Machine
-from dspctl.benchmarks.shrink.record import Point, ShrinkResult, check_search
+from dspctl.benchmarks.shrink.record import Point, ShrinkResult, check_search, with_all_fields
 from dspctl.errors import ResultProblem
 from dspctl.runtime.files import write_json
 from dspctl.runtime.strict_json import shown, value_from_json
@@ -85,6 +85,10 @@ def load_smallest(path: Path) -> Smallest | None:
             raise ValueError(f"it is no {KIND}")
         if (schema := values.pop("schema", None)) != SCHEMA:
             raise ValueError(f"its schema is {shown(schema)}, not {SCHEMA}")
+        searches = values.get("searches")
+        for each in searches if isinstance(searches, list) else []:
+            if isinstance(each, dict) and isinstance(each.get("search"), dict):
+                with_all_fields(each["search"])
         found = decode_record(Smallest, values, "smallest")
         for one in found.searches:
             check_search(one.search)

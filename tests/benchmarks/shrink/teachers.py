@@ -14,12 +14,17 @@ _PUSH = np.array([0.1, 0.5, 3.0, 1.0], np.float32)
 """Push towards where the pole falls: cart position and speed, pole angle and speed."""
 
 
-def balancing_policy() -> Policy:
-    """Two relu units that are a linear rule together; 500 on every start."""
+def balancing_policy(copies: int = 1) -> Policy:
+    """Two relu units that are a linear rule together; 500 on every start.
+
+    Args:
+        copies: of the two units, so that there is something to shrink.
+    """
     task = describe("CartPole-v1")
+    pair = np.eye(2, dtype=np.float32) / copies
     layers = (
-        Layer(np.stack([-_PUSH, _PUSH]), np.zeros(2, np.float32), "relu"),
-        Layer(np.eye(2, dtype=np.float32), np.zeros(2, np.float32), "identity"),
+        Layer(np.tile([-_PUSH, _PUSH], (copies, 1)), np.zeros(2 * copies, np.float32), "relu"),
+        Layer(np.tile(pair, copies), np.zeros(2, np.float32), "identity"),
     )
     policy = network((4, 2, 2))
     return replace(
@@ -33,6 +38,6 @@ def balancing_policy() -> Policy:
     )
 
 
-def save_balancing(folder: Path) -> Path:
+def save_balancing(folder: Path, copies: int = 1) -> Path:
     """Its file."""
-    return save_policy(balancing_policy(), folder / "teacher.safetensors")
+    return save_policy(balancing_policy(copies), folder / "teacher.safetensors")

@@ -5,6 +5,7 @@ import pytest
 
 from dspctl.benchmarks.shrink.ladder import (
     Candidate,
+    Passed,
     Tried,
     attempts,
     divisions,
@@ -62,7 +63,7 @@ def test_divisions_are_all_of_one_size(size: int) -> None:
 
 
 def test_attempts_differ_and_begin_with_the_likeliest() -> None:
-    found = attempts(6, (9, 9), "tanh")
+    found = attempts(6, Passed((9, 9), "tanh"), "tanh")
     assert found[0] == Candidate(6, (3, 3), "tanh", "fresh", 0)
     assert found[1] == Candidate(6, (9, 9), "tanh", "pruned", 0)
     assert len({one.name for one in found}) == len(found) == 6
@@ -70,8 +71,21 @@ def test_attempts_differ_and_begin_with_the_likeliest() -> None:
     assert {len(one.hidden) for one in found} == {1, 2}
 
 
+def test_what_is_pruned_keeps_its_own_activation() -> None:
+    found = attempts(6, Passed((9, 9), "relu"), "tanh")
+    assert found[1] == Candidate(6, (9, 9), "relu", "pruned", 0)
+    assert {one.activation for one in found if one.start != "pruned"} == {"tanh", "relu"}
+
+
+@pytest.mark.parametrize("largest", [0, 1, 8, 18, 100, 256])
+def test_no_network_is_larger_than_the_teacher(largest: int) -> None:
+    tried = search(1000, largest=largest)
+    assert max(one.size for one in tried) == largest
+    assert search(largest, largest=largest)[-1].size <= largest
+
+
 def test_a_linear_policy_learns_from_the_teacher_first_then_from_rewards_alone() -> None:
-    found = attempts(0, (2,), "relu")
+    found = attempts(0, Passed((2,), "relu"), "relu")
     assert {(one.size, one.hidden) for one in found} == {(0, ())}
     assert [one.start for one in found] == ["fresh", "rewards", "rewards", "rewards", "fresh"]
     assert len({one.name for one in found}) == 5

@@ -12,6 +12,7 @@ from dspctl.benchmarks.shrink import (
     Goal,
     Options,
     deliver,
+    ledger,
     limits,
     load_shrink,
     search,
@@ -20,8 +21,17 @@ from dspctl.benchmarks.shrink import (
 )
 from dspctl.benchmarks.shrink._candidate import POLICY, Job, network_of
 from dspctl.benchmarks.shrink.costs import Costs
-from dspctl.benchmarks.shrink.record import FILE, Point, pareto
-from dspctl.errors import NothingKept, OutputExists, ResultProblem, SearchLocked, TeacherMismatch
+from dspctl.benchmarks.shrink.pool import Failure
+from dspctl.benchmarks.shrink.record import FILE, Point, pareto, save_shrink
+from dspctl.errors import (
+    ConfigProblem,
+    NothingKept,
+    OutputExists,
+    ResultProblem,
+    SearchLocked,
+    TeacherMismatch,
+    TrainingFailed,
+)
 from dspctl.runtime import load_policy, save_policy
 from dspctl.trainer import evaluate
 from tests.benchmarks.networks import network as layers_of
@@ -30,7 +40,7 @@ from tests.benchmarks.shrink.teachers import balancing_policy, save_balancing
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_balancing(tmp_path_factory.mktemp("teacher"))
+    return save_balancing(tmp_path_factory.mktemp("teacher"), copies=16)
 
 
 class FakePool:
@@ -58,8 +68,8 @@ class FakePool:
         type(self).started.append(job.candidate.name)
         self.jobs.append(job)
 
-    def finished(self) -> list[Point]:
-        points = []
+    def finished(self) -> list[Point | Failure]:
+        points: list[Point | Failure] = []
         for job in self.jobs:
             candidate = job.candidate
             widths = (candidate.size,) if candidate.start == "pruned" else candidate.hidden
@@ -113,6 +123,7 @@ def test_the_smallest_that_keeps_enough_is_delivered(
     assert point is not None
     assert point.network.size == 4
     assert result.status == "complete"
+    assert result.exhausted
     assert result == load_shrink(tmp_path / "s")
     delivered = load_policy(tmp_path / "s" / POLICY)
     assert delivered.counts.units == point.network.units
@@ -168,13 +179,16 @@ def test_nothing_ends_early_where_a_cost_is_the_goal(
     teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake.early, fake.least = True, 2
-    costs = {"network": Costs(latency_ns=10.0, flash_bytes=100)}
-    monkeypatch.setattr(limits, "measure_costs", lambda policies, target: costs)
+
+    def costs(policies: Any, target: str) -> Any:
+        return {name: Costs(10.0 * one.counts.total_units, 100) for name, one in policies.items()}
+
+    monkeypatch.setattr(limits, "measure_costs", costs)
     shrink(teacher, tmp_path / "s", Goal(0.95), Options(jobs=1, first=5))
     assert any(
         one.candidate.size == 2 and not one.complete for one in load_shrink(tmp_path / "s").points
     )
-    limited = shrink(teacher, tmp_path / "s", Goal(max_latency_ns=1e6), Options(jobs=1))
+    limited = shrink(teacher, tmp_path / "s", Goal(max_latency_ns=20.0), Options(jobs=1))
     point = limited.point(limited.chosen)
     assert point is not None
     assert point.complete
@@ -260,19 +274,132 @@ def test_time_that_is_over_leaves_the_best_so_far(
     teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(range(0, 100_000, 40))
-    monkeypatch.setattr("time.monotonic", lambda: float(next(clock)))
-    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(budget_s=200.0, jobs=1))
+    with monkeypatch.context() as slow:
+        slow.setattr("time.monotonic", lambda: float(next(clock)))
+        result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(budget_s=200.0, jobs=1))
     point = result.point(result.chosen)
     assert point is not None
     assert point.network.size in (18, 10, 6)
     assert result.status == "complete"
+    assert not result.exhausted
+    # The same search with more time goes on, until nothing is left to try.
+    before = len(fake.started)
+    result = shrink(teacher, tmp_path / "s", Goal(0.97), Options(budget_s=1e6, jobs=1))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.size == 4
+    assert result.exhausted
+    assert len(fake.started) > before
 
 
 def test_a_share_that_nothing_keeps(teacher: Path, tmp_path: Path, fake: type[FakePool]) -> None:
     fake.least = 1000
-    with pytest.raises(NothingKept, match=r"the best has \d+ hidden units and keeps 9"):
+    with pytest.raises(NothingKept, match=r"keep 99\.9% .* hidden units and keeps 9.*--keep$"):
         shrink(teacher, tmp_path / "s", Goal(0.999), Options(jobs=2))
     assert load_shrink(tmp_path / "s").points
+    cut = replace(load_shrink(tmp_path / "s"), seconds=1.0)
+    save_shrink(replace(cut, points=cut.points[:2]), tmp_path / "s")
+    with pytest.raises(NothingKept, match=r"or repeat the command with a longer --budget-minutes$"):
+        shrink(teacher, tmp_path / "s", Goal(0.999), Options(jobs=2, budget_s=1.0))
+
+
+def test_what_was_delivered_for_another_share_does_not_stay(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    fake.least = 1000
+    shrink(teacher, tmp_path / "s", Goal(0.9), Options(jobs=1))
+    assert (tmp_path / "s" / POLICY).is_file()
+    with pytest.raises(NothingKept):
+        shrink(teacher, tmp_path / "s", Goal(0.99), Options(jobs=1))
+    assert not (tmp_path / "s" / POLICY).exists()
+
+
+def test_what_fails_with_the_teacher_is_tried_without_it(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    first = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    chosen = first.point(first.chosen)
+    assert chosen is not None
+    assert chosen.network.inputs == 4  # no input can be left out
+    # Rewards find a linear policy that needs one input: what failed above says nothing of that.
+    fake.alone, fake.needed = 0, frozenset({3})
+    failed = [one for one in first.points if one.candidate.start != "rewards"]
+    save_shrink(replace(first, points=tuple(failed)), tmp_path / "s")
+    second = shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    chosen = second.point(second.chosen)
+    assert chosen is not None
+    assert (chosen.network.size, chosen.network.inputs) == (0, 1)
+
+
+def test_a_teacher_that_moved_is_found_again(
+    teacher: Path, tmp_path: Path, fake: type[FakePool]
+) -> None:
+    (tmp_path / "a").mkdir()
+    moved = tmp_path / "a" / "teacher.safetensors"
+    moved.write_bytes(teacher.read_bytes())
+    calls = iter([False, True])
+    shrink(moved, tmp_path / "s", Goal(), Options(jobs=1), should_stop=lambda: next(calls))
+    moved = moved.parent.rename(tmp_path / "b") / moved.name
+    result = shrink(moved, tmp_path / "s", Goal(), Options(jobs=1))
+    assert result.source == str(moved)
+
+
+def test_time_that_was_spent_counts_when_nothing_had_ended(
+    teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fake, "finished", lambda pool: [])
+    clock, calls = iter(range(0, 100_000, 40)), iter([False] * 10 + [True])
+    with monkeypatch.context() as slow:
+        slow.setattr("time.monotonic", lambda: float(next(clock)))
+        stopped = shrink(
+            teacher, tmp_path / "s", Goal(), Options(jobs=1), should_stop=lambda: next(calls)
+        )
+    assert stopped.seconds >= 400
+    assert load_shrink(tmp_path / "s").seconds == stopped.seconds
+
+
+def test_a_candidate_that_cannot_be_trained_costs_no_other(
+    teacher: Path,
+    tmp_path: Path,
+    fake: type[FakePool],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    finished = fake.finished
+
+    def some(pool: FakePool, broken: str = "pruned-to-6") -> list[Point | Failure]:
+        lost = [job for job in pool.jobs if broken in job.candidate.name]
+        pool.jobs = [job for job in pool.jobs if job not in lost]
+        return [*(Failure(job.candidate, "it said why") for job in lost), *finished(pool)]
+
+    monkeypatch.setattr(fake, "finished", some)
+    fake.least = 7
+    result = shrink(teacher, tmp_path / "s", Goal(), Options(jobs=2))
+    point = result.point(result.chosen)
+    assert point is not None
+    assert point.network.size == 7
+    assert result.exhausted
+    assert "relu-seed0 could not be trained and counts as failed: it said why" in caplog.text
+    # What ends every process ends the search; nothing that has passed is lost.
+    monkeypatch.setattr(fake, "finished", lambda pool: some(pool, "-"))
+    with pytest.raises(TrainingFailed, match=r"^training \S+ and \S+ and \S+ failed, .* why"):
+        shrink(teacher, tmp_path / "s", Goal(0.98), Options(jobs=2))
+    assert len(load_shrink(tmp_path / "s").points) == len(result.points)
+
+
+def test_a_folder_that_is_a_file(teacher: Path, tmp_path: Path, fake: type[FakePool]) -> None:
+    (tmp_path / "mine").write_text("mine")
+    with pytest.raises(OutputExists, match="mine is a file: name a folder"):
+        shrink(teacher, tmp_path / "mine", Goal())
+
+
+def test_nothing_is_no_share(
+    teacher: Path, tmp_path: Path, fake: type[FakePool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "play_once", lambda *given: np.zeros(100))
+    with pytest.raises(ConfigProblem, match="the teacher's mean return is 0"):
+        shrink(teacher, tmp_path / "s", Goal(0.97), Options(jobs=1))
+    assert fake.started == []
 
 
 def test_a_folder_of_something_else_is_left_alone(
@@ -352,6 +479,11 @@ def test_a_limit_on_flash_finds_the_largest_network_within(
     point = result.point(result.chosen)
     assert point is not None
     assert point.network.size == 1
+    with pytest.raises(
+        ConfigProblem, match="on this machine, not on cortex-m4: leave out --target"
+    ):
+        shrink(teacher, tmp_path / "u", Goal(max_latency_ns=50.0, target="cortex-m4"))
+    assert not (tmp_path / "u").exists()
     with pytest.raises(NothingKept, match="even a linear policy is beyond 900 B of flash"):
         shrink(teacher, tmp_path / "t", Goal(max_flash_bytes=900), Options(jobs=1))
 

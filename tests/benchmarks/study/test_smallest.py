@@ -1,6 +1,7 @@
 """Searches for the smallest network of a study's teachers: running, storing and showing them."""
 
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,7 @@ def found(environment: str = "CartPole-v1", *, kept: float = 490.0) -> ShrinkRes
         confirmation=Confirmation((498.0,) * 100, (500.0,) * 100),
         seconds=90.0,
         status="complete",
+        exhausted=True,
     )
 
 
@@ -116,6 +118,16 @@ def test_the_table_says_what_was_found() -> None:
     assert smallest_table(None) == NO_SEARCHES
 
 
+def test_a_search_that_its_time_ended_is_marked() -> None:
+    assert "Ended by its time" not in smallest_table(smallest())
+    whole = smallest()
+    first = replace(whole.searches[0].search, exhausted=False)
+    cut = replace(whole, searches=(replace(whole.searches[0], search=first), *whole.searches[1:]))
+    text = smallest_table(cut)
+    assert "| 2 | 2\\* | 16 ns | 50 |" in text.splitlines()[2]
+    assert "- \\* Ended by its time, with more to try" in text
+
+
 def test_the_picture_has_a_panel_an_environment() -> None:
     pytest.importorskip("matplotlib")
     figure = smallest_figure(smallest())
@@ -175,6 +187,19 @@ def test_every_teacher_is_searched_once(
     # What is complete is taken as it is: another search would fail, for its folder is there.
     assert program.main(arguments) == 0
     assert "earns" not in capsys.readouterr().out
+
+
+def test_a_search_that_its_time_ended_goes_on_with_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = program.Teacher("CartPole-v1", 0, "ppo-0", tmp_path / "run")
+    cut = replace(found(), exhausted=False)  # after 90 s
+    teacher.folder(tmp_path).mkdir(parents=True)
+    save_shrink(cut, teacher.folder(tmp_path))
+    monkeypatch.setattr(program, "shrink", lambda *given, **hooks: found())
+    stop = threading.Event()
+    assert program.search(teacher, tmp_path, 1.5, 0.97, stop) == cut
+    assert program.search(teacher, tmp_path, 2.0, 0.97, stop) == found()
 
 
 def test_a_study_without_such_teachers(

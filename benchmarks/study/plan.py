@@ -54,10 +54,12 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """The cell in words: ``CartPole-v1 dsp 93% seed 0``."""
+        """The cell in words: ``CartPole-v1 dsp 93% lambda 0.0001 seed 0``; no two are alike."""
         words = [self.config.environment, self.config.method]
         if self.sparsity is not None:
             words.append(f"{100 * self.sparsity:g}%")
+        if self.penalty is not None:
+            words.append(f"lambda {self.penalty:g}")
         if self.variant != BASE:
             words.append(f"({self.variant})")
         return " ".join([*words, f"seed {self.config.seed}"])
@@ -88,6 +90,7 @@ def plan(spec: StudySpec) -> tuple[Cell, ...]:
     # Looking an environment up makes one, which takes too long to be done for every cell.
     usual = cache(_usual)
     cells: dict[str, Cell] = {}
+    meant: dict[str, Cell] = {}
     for environment in spec.environments:
         for seed in spec.seeds:
             for method in spec.methods:
@@ -97,13 +100,26 @@ def plan(spec: StudySpec) -> tuple[Cell, ...]:
                             f"the study has more than {_MOST_CELLS} runs: take out some seeds, "
                             "sparsities or lambdas"
                         )
-                    known = cells.setdefault(cell.digest, cell)
+                    cells.setdefault(cell.digest, cell)
+                    known = meant.setdefault(_meaning(cell), cell)
                     if known.variant != cell.variant:
                         raise StudyProblem(
                             f"variants: {cell.variant!r} changes nothing for {method} in "
                             f"{environment}: restrict it to other methods, or leave it out"
                         )
     return tuple(cells.values())
+
+
+def _meaning(cell: Cell) -> str:
+    """What decides on the run: not a sparsity or a lambda that its method has no use for."""
+    config = cell.config
+    if cell.sparsity is None:
+        config = replace(config, sparsity=0.0)
+    if cell.penalty is None:
+        config = replace(config, penalty=0.0)
+    values = config.to_json()
+    defining = {name: value for name, value in values.items() if name not in _NOT_DEFINING}
+    return json.dumps([defining, cell.teacher], sort_keys=True)
 
 
 def has_sparsity(method: "Method") -> bool:

@@ -66,6 +66,8 @@ def search_study(
             stopping = should_stop or (lambda: False)
             run = Run(folder, engine, watcher or Watcher(), stopping, sources)
             run.finish([*_fixed(spec), *(cell for one in searches for cell in one.cells())])
+            for one in searches:
+                one.refresh()
             while not run.stopped and (left := [one for one in searches if one.left]):
                 # As many trials at once as keep every slot at work.
                 count = math.ceil(engine.slots / (len(spec.seeds) * len(left)))
@@ -141,6 +143,16 @@ class Search:
             self._answer(trial, value)
             self._tried[combination] = value
         self._asked.clear()
+
+    def refresh(self) -> None:
+        """Take the means of all seeds, of which there may be more than when Optuna was told.
+
+        Optuna keeps the earlier means; they guide what it proposes next, and decide nothing.
+        """
+        for combination in self._tried:
+            value = self._value(combination)
+            if value is not None:
+                self._tried[combination] = value
 
     def best(self) -> Best | None:
         """The best combination so far; None before one is finished."""

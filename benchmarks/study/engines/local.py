@@ -148,5 +148,7 @@ def _reason(code: int, log: Path) -> str:
     """Why a process ended without an answer."""
     if code < 0:
         name = signal.Signals(-code).name
-        return f"its process was ended by {name}, which the system sends when memory runs out"
+        if -code == signal.SIGKILL:
+            return f"its process was ended by {name}, which the system sends when memory runs out"
+        return f"its process was ended by {name} (see {log})"
     return f"its process failed: {last_line(log) or f'exit {code}'} (see {log})"

@@ -106,7 +106,7 @@ def test_a_lost_teacher_takes_its_students_along_and_nobody_else(tmp_path: Path)
     spec = small(methods=["ppo", "dsp", "dsp-kd"])
     outcome = run_study(spec, tmp_path, Engines(failing="ppo-seed0"))
     assert sorted(failure.title for failure in outcome.failures) == [
-        "CartPole-v1 dsp-kd 50% seed 0",
+        "CartPole-v1 dsp-kd 50% lambda 0.0001 seed 0",
         "CartPole-v1 ppo seed 0",
     ]
     student = next(one for one in outcome.failures if "kd" in one.title)

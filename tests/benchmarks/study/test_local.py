@@ -129,7 +129,8 @@ def test_after_kill_9_and_after_ctrl_c_the_same_command_runs_the_rest(tmp_path: 
 @pytest.mark.parametrize(
     ("number", "times", "said"),
     [
-        (signal.SIGKILL, 1, "ended by SIGKILL"),
+        (signal.SIGKILL, 1, "ended by SIGKILL, which the system sends when memory runs out"),
+        (signal.SIGSEGV, 1, "ended by SIGSEGV (see "),
         (signal.SIGTERM, 1, "asked to end by somebody else"),
         (signal.SIGKILL, 2, "ended by SIGKILL"),
     ],

@@ -136,3 +136,16 @@ def test_what_cannot_be_planned() -> None:
         plan(small(sparsities=[1.5]))
     with pytest.raises(StudyProblem, match="'same' changes nothing for dsp"):
         plan(small(variants=[{"name": "same", "settings": {"steps": 4096}}]))
+    # A lambda means nothing without a regulariser, nor a sparsity to a method that keeps all.
+    for settings in ({"penalty": 0.0}, {"sparsity": 0.25}):
+        variants = [{"name": "idle", "settings": settings}]
+        with pytest.raises(StudyProblem, match="'idle' changes nothing for ppo in CartPole-v1"):
+            plan(small(methods=["dsp", "ppo"], variants=variants))
+        variants = [{"name": "idle", "settings": settings, "methods": ["dsp"]}]
+        assert len(plan(small(methods=["dsp", "ppo"], variants=variants))) == 2 * 3
+
+
+def test_titles_tell_cells_apart() -> None:
+    cells = plan(small(penalties=[1e-4, 1e-3]))
+    assert len({cell.title for cell in cells}) == len(cells)
+    assert cells[0].title == "CartPole-v1 dsp 50% lambda 0.0001 seed 0"

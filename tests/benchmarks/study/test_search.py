@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from dspctl.benchmarks.study.cell import RECORD, Finished
 from dspctl.benchmarks.study.engines import Event
 from dspctl.benchmarks.study.folder import StudyFolder
 from dspctl.benchmarks.study.plan import Cell
+from dspctl.benchmarks.study.progress import Best
 from dspctl.benchmarks.study.search import search_study
 from dspctl.benchmarks.study.spec import StudySpec
 from dspctl.errors import StudyProblem
@@ -34,13 +36,15 @@ class Formula:
         cell = self.waiting.pop(0)
         if self.stopping:
             return [Event(cell.key, "stopped")]
-        assert cell.sparsity is not None
-        assert cell.penalty is not None
-        value = 100 * (cell.penalty == 1e-5) - abs(cell.sparsity - 0.85) + cell.config.seed
-        result = result_of(cell, returns=(value,) * cell.episodes)
+        result = result_of(cell, returns=(self.value(cell),) * cell.episodes)
         path = self.folder.cell(cell.key) / RECORD
         write_json(path, Finished(result, {"cpu": "none"}).to_json())
         return [Event(cell.key, "finished")]
+
+    def value(self, cell: Cell) -> float:
+        assert cell.sparsity is not None
+        assert cell.penalty is not None
+        return 100 * (cell.penalty == 1e-5) - abs(cell.sparsity - 0.85) + cell.config.seed
 
     def stop(self) -> None:
         self.stopping = True
@@ -50,6 +54,30 @@ class Formula:
 
 def spec(trials: int = 24) -> StudySpec:
     return small(sparsities=[], settings={"hidden": [64, 64]}, search={"trials": trials})
+
+
+class OtherSeeds(Formula):
+    """What seed 0 likes is not what seed 1 likes, and that counts ten times as much."""
+
+    def value(self, cell: Cell) -> float:
+        liked = 1e-5 if cell.config.seed == 0 else 1e-3
+        return (1 + 9 * cell.config.seed) * 100.0 * (cell.penalty == liked)
+
+
+def test_seeds_that_are_added_count(tmp_path: Path) -> None:
+    started: list[Cell] = []
+
+    def found(seeds: list[int], folder: str) -> Best:
+        asked = replace(spec(), seeds=tuple(seeds))
+        _, (best,) = search_study(asked, tmp_path / folder, lambda at: OtherSeeds(at, started))
+        return best
+
+    assert found([0], "a").penalty == 1e-5
+    begun = len(started)
+    added = found([0, 1], "a")
+    assert {cell.config.seed for cell in started[begun:]} == {1}
+    assert (added.penalty, added.mean) == (1e-3, 500.0)
+    assert added.mean == found([0, 1], "b").mean
 
 
 def test_the_whole_grid_has_one_best(tmp_path: Path) -> None:

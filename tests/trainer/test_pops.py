@@ -157,6 +157,12 @@ def test_a_run_delivers_the_last_student_that_met_the_objective(
     )
 
 
+def test_it_can_teach_though_its_checkpoints_are_in_its_stages(run: Path, tmp_path: Path) -> None:
+    hidden = load_run(run).config.hidden
+    student = tiny(method="kd", teacher=str(run), hidden=hidden, actor_hidden=(3,), steps=1024)
+    assert train(student, tmp_path / "student").finished
+
+
 def test_a_fresh_student_has_the_widths_and_the_next_round_its_weights(run: Path) -> None:
     rounds = load_run(run).info["rounds"]
     assert [each["stage"] for each in rounds[:2]] == ["1-prune", "1-distil"]

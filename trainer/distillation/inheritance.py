@@ -138,6 +138,8 @@ def _take_over_critic(state: TrainState, source: Path, config: TrainConfig, task
     if not source.is_dir():
         return
     folder = RunFolder.reopen(source, {})
+    if not folder.has_state:  # one of pops has its checkpoints in its stages
+        return
     if any(getattr(folder.config, name) != getattr(config, name) for name in _CRITIC_DEPENDS_ON):
         return
     theirs = folder.load_state(task)

@@ -69,7 +69,7 @@ bench-native: system $(VENV)/.dev  ## generated C against ONNX Runtime and emx-o
 bench-training: $(VENV)/.peers  ## training speed against Stable-Baselines3 and sbx
 	@$(BIN)/python -m dspctl.benchmarks.training $(ARGS)
 
-returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (about an hour)
+returns: $(VENV)/.use  ## the table of docs/recipes.md from scratch, resumable (ten minutes)
 	@$(BIN)/dspctl study benchmarks/studies/recipes.toml -o runs/recipes
 	@cp runs/recipes/results.json benchmarks/results/recipes.json
 	@$(BIN)/python -m dspctl.benchmarks.study.recipes

@@ -9,16 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
 
-from dspctl.benchmarks.record.decode import decode
 from dspctl.benchmarks.study.record import StudyResults, load_results
 from dspctl.benchmarks.study.spec import BASE
-from dspctl.errors import DspctlError, ResultProblem
-from dspctl.runtime.strict_json import Fields, fields_from_json
-from dspctl.runtime.untrusted import read_bytes
+from dspctl.errors import DspctlError
 
-STORED = Path(__file__).resolve().parents[1] / "results"
-_EARLIER_SCHEMA = 1
-_LARGEST_BYTES = 1 << 20
+STORED = Path(__file__).resolve().parents[1] / "results" / "recipes.json"
 
 
 @dataclass(frozen=True)
@@ -61,46 +56,6 @@ def rows_from_results(results: StudyResults) -> list[Row]:
     ]
 
 
-def stored_rows(folder: Path = STORED) -> list[Row]:
-    """The rows of ``recipes.json``, or of ``returns.json``, an earlier record without episodes.
-
-    Raises:
-        ResultProblem: neither is there, or it cannot be read.
-    """
-    if (path := folder / "recipes.json").is_file():
-        return rows_from_results(load_results(path))
-    return _rows_from_returns(folder / "returns.json")
-
-
-def _rows_from_returns(path: Path) -> list[Row]:
-    """The rows of the earlier record, which has a cell's mean but not its episodes."""
-    try:
-        content = fields_from_json(read_bytes(path, _LARGEST_BYTES), "it")
-        if (schema := content.integer("schema")) != _EARLIER_SCHEMA:
-            raise ValueError(f"schema {schema}, not {_EARLIER_SCHEMA}")
-        cells = content.take("cells")
-        if not isinstance(cells, list):
-            raise ValueError("its cells are no list")
-        return [_row_from_json(Fields(cell, "a cell")) for cell in cells]
-    except (OSError, ValueError) as error:
-        raise ResultProblem(
-            f"{path} holds no returns ({error}): make them with  make returns"
-        ) from error
-
-
-def _row_from_json(cell: Fields) -> Row:
-    """What the table needs of a cell; the earlier record has more in it."""
-    return Row(
-        environment=cell.name("environment"),
-        method=cell.name("method"),
-        seed=cell.integer("seed"),
-        mean=cell.number("mean"),
-        units=decode(tuple[int, ...], cell.take("units"), "units"),
-        weight_sparsity=cell.number("weight_sparsity"),
-        seconds=cell.number("seconds"),
-    )
-
-
 def markdown_table(rows: Iterable[Row]) -> str:
     """One row per environment and method: mean over seeds, each seed's mean, units, weights."""
     lines = [
@@ -126,7 +81,7 @@ def markdown_table(rows: Iterable[Row]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Print the table of a results file, or of the stored ones; returns the exit code."""
     try:
-        rows = rows_from_results(load_results(Path(arguments[0]))) if arguments else stored_rows()
+        rows = rows_from_results(load_results(Path(arguments[0]) if arguments else STORED))
     except DspctlError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 2

@@ -12,7 +12,6 @@ from dspctl.benchmarks.steps import Steps, steps_folder
 from dspctl.benchmarks.study.figures.random_returns import read_random
 from dspctl.benchmarks.study.figures.smallest_plots import smallest_figure
 from dspctl.benchmarks.study.figures.smallest_tables import smallest_table
-from dspctl.benchmarks.study.recipes import markdown_table, stored_rows
 from dspctl.benchmarks.study.reuse import read_sources
 from dspctl.benchmarks.study.smallest.record import load_smallest, save_smallest
 from tests.benchmarks.study.studies import CELL
@@ -42,13 +41,6 @@ def _shortened(value: object) -> object:
     return [_shortened(one) for one in value[:4]] if isinstance(value, list) else value
 
 
-@cache
-def returns() -> bytes:
-    """The earlier record of what recipes reach."""
-    stored = json.loads((STORED_RESULTS / "returns.json").read_bytes())
-    return json.dumps(_shortened(stored)).encode()
-
-
 def _smallest(data: bytes, folder: Path) -> object:
     found = load_smallest(put(folder, "smallest.json", data))
     assert found is not None
@@ -62,11 +54,6 @@ def _smallest(data: bytes, folder: Path) -> object:
 
 def _random(data: bytes, folder: Path) -> object:
     return read_random(put(folder, "random.json", data))
-
-
-def _returns(data: bytes, folder: Path) -> object:
-    put(folder, "returns.json", data)
-    return markdown_table(stored_rows(folder))
 
 
 def _reuse(data: bytes, folder: Path) -> object:
@@ -95,7 +82,6 @@ def _kept(data: bytes, folder: Path) -> object:
 @cache
 def make_all() -> None:
     """Make everything, and import what draws."""
-    returns()
     with TemporaryDirectory() as folder:
         found = load_smallest(put(Path(folder), "smallest.json", smallest()))
     smallest_figure(found)
@@ -106,7 +92,6 @@ STORED: dict[str, Target] = {
     "random-returns": Target(
         _random, lambda: [(STORED_RESULTS / "random.json").read_bytes()], "json"
     ),
-    "recipe-returns": Target(_returns, lambda: [returns()], "json"),
     "study-reuse": Target(_reuse, lambda: [seeds.study_folder()], "json"),
     "shrink-point": Target(_trained, lambda: [json.dumps(seeds.point()).encode()], "json"),
     "kept-pieces": Target(_kept, lambda: [report for report, _ in seeds.program_answers()], "json"),

@@ -35,6 +35,8 @@ def sweep_figure(collection: Collection) -> "Figure | None":
         figure, axes = panels(len(environments))
         for one, environment in zip(axes, environments, strict=True):
             _draw_levels(one, collection, environment)
+            levels = {level for each in methods for level in _levels(collection, environment, each)}
+            one.set_xticks(sorted(levels), [f"{level:g}" for level in sorted(levels)])
             for index, method in enumerate(methods):
                 shift = _APART * (index - (len(methods) - 1) / 2)
                 _draw_sweep(one, sweep(collection, environment, method), method, shift)
@@ -77,6 +79,11 @@ def lambda_figure(collection: Collection, method: str) -> "Figure | None":
         return figure
 
 
+def _levels(collection: Collection, environment: str, method: str) -> list[float]:
+    """Sparsities that a method was run at, in per cent."""
+    return [100 * (group.sparsity or 0.0) for group in sweep(collection, environment, method)]
+
+
 def _draw_levels(axes: "Axes", collection: Collection, environment: str) -> None:
     """What the unpruned policy and a random one earn."""
     reference, zero = collection.reference(environment), collection.random.get(environment)
@@ -88,8 +95,7 @@ def _draw_levels(axes: "Axes", collection: Collection, environment: str) -> None
 
 def _draw_sweep(axes: "Axes", groups: list[Group], method: str, shift: float) -> None:
     style = look(method)
-    x = [100 * (group.sparsity or 0.0) for group in groups]
-    places = np.array(x) + shift
+    places = np.array([100 * (group.sparsity or 0.0) for group in groups]) + shift
     found = [stratified_interval([group.means], mean) for group in groups]
     axes.plot(
         places,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from dspctl.benchmarks.comparison.ratios import ratios_of
-from dspctl.benchmarks.record.file import save_result
+from dspctl.benchmarks.record.file import sample_files, save_result
 from dspctl.benchmarks.record.result import BenchResult, Skipped, Stage, stage_name
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -127,6 +127,15 @@ class Keeper:
                 **replaced,
             }
         )
+
+    def drop(self, stage: Stage, backend: str) -> None:
+        """Take out what was shown of a timing that will not be finished, its samples too."""
+        left = without(self.result, stage, backend)
+        if left != self.result:
+            self.update(latency=left.latency, paced=left.paced, ratios=left.ratios)
+        if self.out is not None:
+            calls, loops = sample_files(self.out, backend)
+            (calls if stage == "latency" else loops).unlink(missing_ok=True)
 
     def skip(self, skipped: tuple[Skipped, ...]) -> None:
         """Add what cannot be measured, and write."""

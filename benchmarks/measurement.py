@@ -20,6 +20,7 @@ from dspctl.benchmarks.comparison.returns import Return, measure_return, return_
 from dspctl.benchmarks.comparison.sweep import is_sweep, sweep_verdict
 from dspctl.benchmarks.comparison.verdict import verdict
 from dspctl.benchmarks.device.changes import compare
+from dspctl.benchmarks.energy.measure import check_energy
 from dspctl.benchmarks.host import Host, LocalHost
 from dspctl.benchmarks.keeper import Keeper, Progress
 from dspctl.benchmarks.memory.process import measure_memory, prepare
@@ -71,7 +72,7 @@ def measure(
 
     Raises:
         BackendUnavailable: no backend runs any subject; the message holds each reason.
-        ConfigProblem: no subjects.
+        ConfigProblem: no subjects, or windows of energy too short for this machine's sensor.
         ObservationShape: subjects or observations of different sizes.
         OutputExists: *out* holds another benchmark, or a complete one.
         PolicyProblem, BundleProblem: a subject cannot be read.
@@ -83,6 +84,8 @@ def measure(
             f"a background load needs Python on {host.name}, which has none that could be used: "
             "leave out --load"
         )
+    if asked.energy_seconds and host is None:
+        check_energy(tuple(subjects), asked.energy_seconds)
     where = host or LocalHost(subjects)
     opened = open_subjects(subjects)
     clock = calibrate()
@@ -144,7 +147,7 @@ def _time(
     ]
     if not any(one.needed for one in timings) and not request.energy_seconds:
         return
-    with background_load(request.load) as load:
+    with background_load(request.load, request.cpu) as load:
         if load.note:
             keeper.note(load.note)
         for done in range(1, request.executions + 1):

@@ -16,6 +16,8 @@ BACKENDS: tuple[str, ...] = (C, *runtime.BACKENDS, TORCH)
 eager PyTorch, which is what an unpruned policy runs in before anybody deploys it."""
 
 SECONDS = 10.0
+EXECUTIONS = 10
+"""Processes of a Python backend on the command line; from Python it is 1."""
 EPISODES = 100
 MOST_LOAD = 256
 MOST_EXECUTIONS = 40
@@ -85,6 +87,8 @@ class Request:
             raise ConfigProblem(
                 f"the energy seconds must be 0 or a positive number, not {self.energy_seconds}"
             )
+        if self.energy_seconds:
+            check_pace(self.hz, self.energy_seconds)
         if not 1 <= self.executions <= MOST_EXECUTIONS:
             raise ConfigProblem(
                 f"the executions are from 1 to {MOST_EXECUTIONS} processes, not {self.executions}"

@@ -90,6 +90,8 @@ def bootstrap_mean(
 ) -> Interval:
     """Interval of the mean of independent samples, bias-corrected and accelerated.
 
+    Percentiles are taken further out where samples are few, see `expanded_tail`.
+
     Args:
         samples: float [n], at least one; with a single one the interval is that value.
         confidence: e.g. 0.95.
@@ -116,7 +118,8 @@ def bootstrap_mean(
     deviation = values - mean
     acceleration = float((deviation**3).sum() / (6 * ((deviation**2).sum()) ** 1.5))
     ends = []
-    for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
+    beyond = expanded_tail(confidence, values.size)
+    for tail in (beyond, 1 - beyond):
         z = bias + _NORMAL.inv_cdf(tail)
         ends.append(_NORMAL.cdf(bias + z / (1 - acceleration * z)))
     low, high = np.quantile(means, ends)
@@ -233,6 +236,11 @@ def percentile_ratio(
         )
         low, high = min(low, estimate / factor), max(high, estimate * factor)
     return Interval(estimate, low, high, confidence, together)
+
+
+def tells_ratio(*subjects: Blocks) -> bool:
+    """Whether a ratio's interval can be told: what does not vary between blocks is not known."""
+    return all(len(blocks) > 1 for blocks in subjects)
 
 
 def tells_percentile(samples: int, share: float) -> bool:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dspctl.benchmarks.command.answer import Answer, RunCommand, object_from_json
 from dspctl.benchmarks.record.archive import LARGEST_FILE_BYTES
+from dspctl.benchmarks.record.file import stem_of
 from dspctl.runtime.files import write_bytes
 from dspctl.runtime.untrusted import read_bytes
 
@@ -97,4 +98,4 @@ class Steps:
 
 def steps_folder(out: Path) -> Path:
     """Where the pieces of the result at *out* are kept while it is measured."""
-    return out.with_name(f"{out.stem}.steps")
+    return out.with_name(f"{stem_of(out)}.steps")

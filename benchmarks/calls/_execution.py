@@ -93,7 +93,7 @@ def run(job: Job) -> dict[str, Any]:
                 period_ns = loop.period_ns
                 arrays[f"wakeup:{label}"] = loop.wakeup_ns
                 arrays[f"inference:{label}"] = loop.inference_ns
-    np.savez(job.out, allow_pickle=False, **arrays)
+    np.savez(job.out, **arrays)  # without allow_pickle: see record/file.py
     return {
         "lost": {label: str(error) for label, error in opened.lost.items()},
         "clock_cost_ns": clock.cost_ns,

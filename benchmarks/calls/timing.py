@@ -133,9 +133,13 @@ class PythonTiming:
             self._steps.drop(backend)
 
     def _lose(self, lost: Mapping[str, Exception]) -> None:
-        """No subject runs here."""
+        """No subject runs here any more; what was shown of unfinished timings goes."""
+        for stage in self._wanted:
+            self._keeper.drop(stage, self._backend)
         self._keeper.finish(
-            "latency", self._backend, skipped=_skipped(self._opened, self._backend, lost)
+            "latency" if "latency" in self._wanted else "paced",
+            self._backend,
+            skipped=_skipped(self._opened, self._backend, lost),
         )
         self._steps.drop(self._backend)
         self._wanted = frozenset()
@@ -200,9 +204,10 @@ def keep_plans(keeper: Keeper, opened: Sequence[Opened], device_memory: Mapping[
 def worth_showing(done: int) -> bool:
     """Whether figures of so many parts go into the result while others are still to come.
 
-    Each time that there is twice as much: they are made from everything, which takes time.
+    Each time that there is twice as much: they are made from everything, which takes time. Of one
+    part alone nothing can be told, since it has nothing to vary from.
     """
-    return done & (done - 1) == 0
+    return done > 1 and done & (done - 1) == 0
 
 
 def energy_of_calls(

@@ -44,14 +44,21 @@ def _sentences(
     if not others:
         yield f"{best.backend} takes {time_words(own_ns)} a call, and no other was measured."
     else:
-        close = [one for one in others if one.p50_ns.estimate <= _CLEARLY * own_ns]
+        # Torch may be faster than the best one: that is never torch, which no vehicle should need.
+        faster = [one for one in others if one.p50_ns.estimate * _CLEARLY < own_ns]
+        close = [
+            one for one in others if one not in faster and one.p50_ns.estimate <= _CLEARLY * own_ns
+        ]
         slower = [
             f"{three_digits(one.p50_ns.estimate / own_ns)} times as fast as {one.backend}"
             for one in others
-            if one not in close
+            if one not in (*close, *faster)
         ]
         found = f"{best.backend} takes {time_words(own_ns)} a call"
         yield f"{found}, {listed(slower)}." if slower else f"{found}."
+        for one in faster:
+            ratio = three_digits(own_ns / one.p50_ns.estimate)
+            yield f"{one.backend} is {ratio} times as fast, with all that it installs."
         if close:
             names = listed([one.backend for one in close])
             yield (

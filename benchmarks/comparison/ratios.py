@@ -12,7 +12,13 @@ from dspctl.benchmarks.memory.process import Memory
 from dspctl.benchmarks.memory.sizes import CodeSize
 from dspctl.benchmarks.record.result import Ratio, Subject
 from dspctl.benchmarks.request import Request
-from dspctl.benchmarks.stats import Interval, percentile, percentile_ratio, tells_percentile
+from dspctl.benchmarks.stats import (
+    Interval,
+    percentile,
+    percentile_ratio,
+    tells_percentile,
+    tells_ratio,
+)
 
 LATENCY_RATIOS = {
     "latency_p50": 0.5,
@@ -80,6 +86,9 @@ def latency_ratios(
                 or not tells_percentile(min(above.single.size, below.single.size), share)
             ):
                 continue
+            first, second = (one.body if share == 0.5 else one.single_ns for one in (above, below))
+            if not tells_ratio(first, second):
+                continue
             ratios.append(
                 Ratio(
                     quantity=quantity,
@@ -87,8 +96,8 @@ def latency_ratios(
                     baseline=baseline,
                     subject=label,
                     value=percentile_ratio(
-                        above.body if share == 0.5 else above.single_ns,
-                        below.body if share == 0.5 else below.single_ns,
+                        first,
+                        second,
                         share,
                         together=together,
                         seed=seed,
@@ -132,6 +141,8 @@ def paced_ratios(
                 if clock_bounds(figures, clock_cost_ns) or not tells_percentile(steps, share):
                     continue
                 above, below = (one.windows(array) for one, array in zip(pair, arrays, strict=True))
+                if not tells_ratio(above, below):
+                    continue
                 value = percentile_ratio(above, below, share, together=together, seed=seed)
                 quantity = f"paced_{name}_{percent}"
                 ratios.append(Ratio(quantity, backend, baseline, label, value))
@@ -178,6 +189,8 @@ def memory_ratios(
                 for one in (baseline, label)
             )
             if not all(block[0] > 0 for block in (*above, *below)):
+                continue
+            if not tells_ratio(above, below):
                 continue
             value = percentile_ratio(above, below, 0.5, together=together, seed=seed)
             value = _no_finer_than_pages(value, found, (baseline, label), name)

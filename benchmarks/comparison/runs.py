@@ -17,11 +17,13 @@ from dspctl.benchmarks.comparison.wording import ratio_words
 from dspctl.benchmarks.record.file import Raw, load_raw, load_result
 from dspctl.benchmarks.record.result import BenchResult, Subject
 from dspctl.benchmarks.stats import (
+    Blocks,
     Interval,
     inverse,
     percentile,
     percentile_ratio,
     tells_percentile,
+    tells_ratio,
 )
 from dspctl.errors import NotComparable
 
@@ -29,6 +31,8 @@ Kind = Literal["runs", "machines", "policies"]
 """The same policy again on the same machine; the same on another one; another one on the same."""
 
 _WAYS = ("latency", "paced_latency", "paced_inference")
+_PIECES, _PIECE_SAMPLES = 10, 100
+"""Into how many pieces a single long window is cut, and how long they are at least."""
 _SHARES = {"p50": 0.5, "p99": 0.99, "p99_9": 0.999}
 _CONDITIONS = ("hz", "cpu", "fifo", "mlock", "load")
 """What of a request changes a figure, rather than how well it is known."""
@@ -176,6 +180,8 @@ def _figures(
                 )
                 if record is not None
             ]
+            if len(costs) < 2:  # samples of a subject that the result says nothing of
+                continue
             yield from _quantities(
                 (a.label, b.label), backend, (own[0], own[1]), max(costs), seed, together
             )
@@ -191,8 +197,8 @@ def _quantities(
 ) -> Iterator[Compared]:
     for name in _WAYS:
         for percent, share in _SHARES.items():
-            blocks = [raw.blocks(name, share) for raw in raws]
-            if not all(blocks):
+            blocks = [_pieces(raw.blocks(name, share)) for raw in raws]
+            if not tells_ratio(*blocks):
                 continue
             values = [percentile(np.concatenate(one), share) for one in blocks]
             single = name != "latency" or share != 0.5
@@ -200,7 +206,7 @@ def _quantities(
             samples = min(sum(block.size for block in one) for one in blocks)
             if single and clock_bounds(figures, clock_cost_ns):
                 continue
-            if not tells_percentile(samples, share):
+            if not tells_percentile(samples, share) or min(values) <= 0:
                 continue
             yield Compared(
                 first=labels[0],
@@ -213,6 +219,13 @@ def _quantities(
                     blocks[0], blocks[1], share, paired=False, together=together, seed=seed
                 ),
             )
+
+
+def _pieces(blocks: Blocks) -> Blocks:
+    """*blocks*, or where there is a single long one, what follows one another in it."""
+    if len(blocks) != 1:
+        return blocks
+    return np.array_split(blocks[0], max(1, min(_PIECES, blocks[0].size // _PIECE_SAMPLES)))
 
 
 def _notes(one: BenchResult, two: BenchResult, kind: Kind) -> Iterator[str]:

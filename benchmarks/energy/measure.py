@@ -92,11 +92,7 @@ def measure_energy(
     windows: list[Window] = []
     try:
         with closing(open_meter(root)) if meter is None else nullcontext(meter) as chosen:
-            if seconds < chosen.shortest_s:
-                raise ConfigProblem(
-                    f"windows of {seconds:g} s are too short for {chosen.source}, which needs "
-                    f"{chosen.shortest_s:.1f} s: use {RECOMMENDED_S:.0f} s and more"
-                )
+            _check_window(chosen, seconds)
             total = rounds * (1 + len(labels))
             for window in _measured(chosen, labels, run, idle, seconds, rounds):
                 windows.append(window)
@@ -108,6 +104,28 @@ def measure_energy(
     except PowerUnavailable as error:
         lost = tuple(Skipped(label, backend, f"energy: {error}") for label in labels)
         return EnergyFound(windows=tuple(windows), skipped=lost)
+
+
+def check_energy(labels: Sequence[str], seconds: float, root: Path = Path("/")) -> None:
+    """Refuse before anything is measured what `measure_energy` refuses on this machine.
+
+    Raises:
+        ConfigProblem: as `measure_energy`.
+    """
+    _check(labels, ROUNDS, seconds)
+    try:
+        with closing(open_meter(root)) as meter:
+            _check_window(meter, seconds)
+    except PowerUnavailable:  # which is no error: the result says why there is no energy
+        return
+
+
+def _check_window(meter: Meter, seconds: float) -> None:
+    if seconds < meter.shortest_s:
+        raise ConfigProblem(
+            f"windows of {seconds:g} s are too short for {meter.source}, which needs "
+            f"{meter.shortest_s:.1f} s: use {RECOMMENDED_S:.0f} s and more"
+        )
 
 
 def _check(labels: Sequence[str], rounds: int, seconds: float) -> None:

@@ -41,19 +41,19 @@ def key_figures(before: Side, after: Side) -> list[KeyFigure]:
             "hidden units",
             f"{one.total_units}",
             f"{two.total_units}",
-            f"{_removed(one.total_units, two.total_units)} removed",
+            _removed(one.total_units, two.total_units),
         ),
         KeyFigure(
             "weights",
             f"{one.weights:,}",
             f"{two.weights:,}",
-            f"{_removed(one.weights, two.weights)} removed",
+            _removed(one.weights, two.weights),
         ),
         KeyFigure(
             "parameter memory",
             short_bytes(one.size_bytes),
             short_bytes(two.size_bytes),
-            f"{_times(one.size_bytes / two.size_bytes)} smaller",
+            _smaller(one.size_bytes / two.size_bytes),
         ),
     ]
     if before.episode_return is not None and after.episode_return is not None:
@@ -79,9 +79,16 @@ def key_figures(before: Side, after: Side) -> list[KeyFigure]:
 
 
 def _removed(before: int, after: int) -> str:
-    """Share gone, with as many digits as it takes not to read 100%."""
+    """Share gone, with as many digits as it takes not to read 100%; or how many there are more."""
+    if after >= before:
+        return "as many" if after == before else f"{after - before:,} more"
     share = 100 * (1 - after / before)
-    return f"{share:.0f}%" if share < 95 else f"{share:.1f}%" if share < 99.9 else f"{share:.2f}%"
+    digits = 0 if share < 95 else 1 if share < 99.9 else 2
+    return f"{share:.{digits}f}% removed"
+
+
+def _smaller(ratio: float) -> str:
+    return f"{_times(ratio)} smaller" if ratio >= 1 else f"{_times(1 / ratio)} larger"
 
 
 def _kept(before: float, after: float) -> str:

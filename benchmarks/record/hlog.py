@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from dspctl.benchmarks.calls.latency import Samples
 from dspctl.benchmarks.calls.paced import PacedSamples
 from dspctl.benchmarks.calls.timer import WarmUp
-from dspctl.benchmarks.record.file import Raw, load_raw
+from dspctl.benchmarks.record.file import Raw, load_raw, stem_of
 from dspctl.benchmarks.record.result import BenchResult
 from dspctl.runtime.files import write_bytes
 
@@ -81,8 +81,8 @@ def write_logs(result: BenchResult, out: Path) -> tuple[str, ...]:
 def log_files(out: Path, backend: str) -> tuple[Path, Path]:
     """Where the logs of one backend lie: back to back, and paced."""
     return (
-        out.with_name(f"{out.stem}-{backend}.hlog"),
-        out.with_name(f"{out.stem}-{backend}-paced.hlog"),
+        out.with_name(f"{stem_of(out)}-{backend}.hlog"),
+        out.with_name(f"{stem_of(out)}-{backend}-paced.hlog"),
     )
 
 

@@ -35,7 +35,8 @@ def check_result(result: "BenchResult") -> None:
     for kind, one in _records(result):
         if missing := {getattr(one, name) for name in _OF[kind]} - set(labels):
             raise ValueError(f"{kind} names {missing.pop()!r}, which is no subject")
-        if getattr(one, "backend", "") not in (*request.BACKENDS, "") and kind != "ratios":
+        known = (*request.BACKENDS, "", *(("return",) if kind == "skipped" else ()))
+        if getattr(one, "backend", "") not in known and kind != "ratios":
             raise ValueError(f"{kind} names {one.backend!r}, which is no backend")
         if kind in _UNSIGNED:
             _natural(one, kind)
@@ -45,6 +46,8 @@ def check_result(result: "BenchResult") -> None:
     for loop in result.paced:
         if loop.rate_hz <= 0 or loop.period_ns <= 0:
             raise ValueError("a control loop has no rate")
+        if not 0 <= loop.deadline_misses <= loop.steps or loop.steps < 1:
+            raise ValueError("a control loop has no steps, or missed more deadlines than it had")
     for found in result.returns:
         if not found.returns or max(map(abs, found.returns)) > LARGEST_RETURN:
             raise ValueError("a subject has returns of no episode, or larger ones than there are")

@@ -243,6 +243,11 @@ class BenchResult:
             None,
         )
 
+    @property
+    def medians(self) -> dict[tuple[str, str], float]:
+        """(backend, label) → nanoseconds, as the tables state them."""
+        return {(one.backend, one.label): one.p50_ns.estimate for one in self.latency}
+
     def fastest(self, label: str) -> Latency | None:
         """The backend with the smallest median for this subject on this machine."""
         own = [one for one in self.latency if one.label == label]

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dspctl.benchmarks.record.file import stem_of
 from dspctl.benchmarks.remote.bundles import Packed
 from dspctl.benchmarks.remote.cache import Cache, Parcel, digest_of
 from dspctl.benchmarks.remote.connection import Done
@@ -113,4 +114,4 @@ def _check(done: Done, host: str) -> None:
 
 def place_of(path: Path, name: str) -> Path:
     """Where a file of a run's result lies here: under the name of *path*."""
-    return path.with_name(f"{path.stem}{name.removeprefix(Path(OUT).stem)}")
+    return path.with_name(f"{stem_of(path)}{name.removeprefix(stem_of(Path(OUT)))}")

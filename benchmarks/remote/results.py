@@ -11,6 +11,7 @@ from dspctl.benchmarks.record.file import (
     load_result,
     result_from_bytes,
     sample_files,
+    stem_of,
 )
 from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.remote.cache import Cache, Parcel
@@ -82,7 +83,7 @@ class Returning:
                 f"{self._connection.host} sent a result that cannot be used: repeat the command"
             ) from error
         expected = {
-            f"{Path(OUT).stem}{path.name.removeprefix(self._out.stem)}"
+            f"{stem_of(Path(OUT))}{path.name.removeprefix(stem_of(self._out))}"
             for backend in result.settings.request.backends
             for path in sample_files(self._out, backend)
         }
@@ -118,8 +119,8 @@ class Returning:
         for backend in result.settings.request.backends:
             for path in sample_files(self._out, backend):
                 with suppress(FileNotFoundError):
-                    files[f"{Path(OUT).stem}{path.name.removeprefix(self._out.stem)}"] = read_bytes(
-                        path, LARGEST_FILE_BYTES, links=False
+                    files[f"{stem_of(Path(OUT))}{path.name.removeprefix(stem_of(self._out))}"] = (
+                        read_bytes(path, LARGEST_FILE_BYTES, links=False)
                     )
         self._cache.replace(Parcel(self._run.out, files))
 

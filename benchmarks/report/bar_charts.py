@@ -44,11 +44,12 @@ class Bar:
 
 
 def memory_bars(result: BenchResult, field: str) -> list[Bar]:
-    """Medians of one of a probe's fields, per backend and subject."""
+    """Medians of one of a probe's fields, per backend and subject, where the system tells."""
     return [
         Bar(one.backend, one.label, value, words.size_of(value))
         for one in result.memory
         for value in (one.median(field),)
+        if value
     ]
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.report.sources import RunSource
-from dspctl.benchmarks.request import BACKENDS, Request
+from dspctl.benchmarks.request import BACKENDS, EXECUTIONS, Request
 from dspctl.errors import DspctlError
 
 
@@ -27,6 +27,8 @@ def bench_command(result: BenchResult, path: Path) -> str:
         ("--load", request.load, plain.load),
         ("--energy-seconds", f"{request.energy_seconds:g}", f"{plain.energy_seconds:g}"),
         ("--episodes", request.episodes, plain.episodes),
+        ("--executions", request.executions, EXECUTIONS),
+        ("--seed", request.seed, plain.seed),
     ):
         if value != default:
             parts += [flag, str(value)]

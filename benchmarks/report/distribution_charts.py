@@ -3,6 +3,7 @@
 import numpy as np
 
 from dspctl.benchmarks.calls.paced_figures import Paced
+from dspctl.benchmarks.calls.timer import clock_bounds
 from dspctl.benchmarks.record.result import BenchResult
 from dspctl.benchmarks.report import latency_charts, words
 from dspctl.benchmarks.report.samples import Distribution, distribution, paced_samples
@@ -62,16 +63,24 @@ def _panels(
         )
         calls = "; ".join(f"{one.label}: {words.count_of(one.calls)} calls" for one in many)
         shares = [s for s in (0.5, 0.9, 0.99, 0.999) if any(one.share[-1] >= s for one in many)]
-        rows = tuple((f"{100 * share:g}%", *(_at(one, share) for one in many)) for share in shares)
+        costs = {one.label: one.clock_cost_ns for one in result.latency if one.backend == backend}
+        rows = tuple(
+            (f"{100 * share:g}%", *(_at(one, share, costs.get(one.label, 0.0)) for one in many))
+            for share in shares
+        )
         table = DataTable((f"share of the calls, {mode}", *(one.label for one in many)), rows)
         charts.append(Chart(key, backend, drawing, calls, table))
     return charts
 
 
-def _at(one: Distribution, share: float) -> str:
-    """A percentile that is among those kept."""
+def _at(one: Distribution, share: float, clock_cost_ns: float) -> str:
+    """A percentile that is among those kept; a bound where the clock is a tenth of it and more."""
     place = int(np.searchsorted(one.share, share - 1e-9))
-    return words.DASH if place >= one.share.size else words.time_of(float(one.latency_ns[place]))
+    if place >= one.share.size:
+        return words.DASH
+    value = float(one.latency_ns[place])
+    bound = "≤ " if clock_bounds({"it": value}, clock_cost_ns) else ""
+    return f"{bound}{words.time_of(value)}"
 
 
 def pace_caption(result: BenchResult) -> str:

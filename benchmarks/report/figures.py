@@ -86,7 +86,7 @@ def ratio_figure(
 
 def interval_figure(pointer: str, value: Interval, form: Format) -> Figure:
     """An estimate with its interval; one without width has none."""
-    exact = value.low == value.high
+    exact = value.confidence == 1.0 or value.low == value.high
     return Figure(
         f"{pointer}/estimate",
         value.estimate,

@@ -153,7 +153,7 @@ def domain_of(found: Sequence[Distribution], deadline_ns: float | None) -> tuple
     values = [float(ns) for one in found for ns in (one.latency_ns.min(), one.latency_ns.max())]
     if deadline_ns is not None:
         values.append(deadline_ns)
-    return max(min(values), 1.0) / 1.5, max(values) * 2.2
+    return max(min(values), 1.0) / 1.5, max(*values, 1.0) * 2.2
 
 
 def returns(name: str, result: BenchResult) -> Drawing:

@@ -189,6 +189,9 @@ class Rows:
                 if one.backend != backend or one.label not in self._labels:
                     continue
                 value = one.median("added_pss_bytes" if field == _ADDED else field)
+                told = one.median("pss_bytes" if field == _ADDED else field)
+                if form is words.size_of and not told:  # the system does not say
+                    continue
                 figures[self._labels.index(one.label)] = Figure(
                     f"/memory/{index}/probes/*/{field}", value, form(value)
                 )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.record.archive import read_archive
-from dspctl.benchmarks.record.file import LONGEST_NS
+from dspctl.benchmarks.record.file import LONGEST_NS, stem_of
 
 _WAKEUP, _INFERENCE = "wakeup:", "inference:"
 
@@ -61,7 +61,7 @@ def paced_samples(result: Path, backend: str) -> Mapping[str, NDArray[np.int64]]
         backend: whose control loops.
     """
     try:
-        arrays = read_archive(result.with_name(f"{result.stem}-{backend}-paced.npz"))
+        arrays = read_archive(result.with_name(f"{stem_of(result)}-{backend}-paced.npz"))
     except (OSError, ValueError):
         return {}
     found = {

@@ -45,9 +45,9 @@ def bench(
     paced_seconds: Annotated[
         float | None,
         typer.Option(
-            min=0.1,
+            min=0.0,
             metavar="S",
-            help="Control loop per backend, in seconds.",
+            help="Control loop per backend, in seconds; 0: none.",
             show_default="as --seconds",
         ),
     ] = None,
@@ -151,6 +151,11 @@ def bench(
         return
     if subject is None:
         raise ConfigProblem("there is nothing to measure: name a run, a policy file or a bundle")
+    if plots is not None:
+        from dspctl.benchmarks.plots.style import styled
+
+        with styled():  # says at once where nothing can be drawn
+            pass
     request = Request(
         backends=tuple(backend) if backend else BACKENDS,
         seconds=seconds,

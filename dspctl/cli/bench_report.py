@@ -222,13 +222,18 @@ def _draw_code(result: "BenchResult") -> None:
     )
 
 
+def _size(size_bytes: float) -> str:
+    """Bytes; a dash where the system did not tell."""
+    return show.size(size_bytes) if size_bytes else "–"
+
+
 def _draw_memory(result: "BenchResult") -> None:
     from dspctl.benchmarks.memory.bare import bare_python
 
     bare = bare_python(result.memory)
     rows: list[Row] = []
     if bare is not None:
-        figures = (show.size(bare.peak_rss_bytes), show.size(bare.pss_bytes))
+        figures = (_size(bare.peak_rss_bytes), _size(bare.pss_bytes))
         rows.append(("bare NumPy", *figures, "", "", "", ""))
     show.table(
         "Memory and start-up of a fresh process",
@@ -239,9 +244,9 @@ def _draw_memory(result: "BenchResult") -> None:
                 one.backend,
                 (
                     one.label,
-                    show.size(one.median("peak_rss_bytes")),
-                    show.size(one.median("pss_bytes")),
-                    show.size(one.median("added_pss_bytes")),
+                    _size(one.median("peak_rss_bytes")),
+                    _size(one.median("pss_bytes")),
+                    _size(one.median("added_pss_bytes") if one.median("pss_bytes") else 0.0),
                     _or_dash(one.median("import_ns")),
                     _or_dash(one.median("load_ns")),
                     show.latency(one.median("first_action_ns")),
@@ -344,7 +349,7 @@ def _draw_other_ratios(result: "BenchResult", label: str) -> None:
 
 def _ratio(ratio: "Ratio") -> str:
     value = ratio.value
-    if value.low == value.high:
+    if value.confidence == 1.0:  # counted, not measured
         return f"{_figure(value.estimate)} exactly"
     return f"{_figure(value.estimate)} ({_figure(value.low)}–{_figure(value.high)})"
 
@@ -419,7 +424,7 @@ def draw_pictures(result: "BenchResult", paths: dict[str, Path], folder: Path) -
     """Draw the latency distributions, and for two policies their networks side by side."""
     from dspctl.benchmarks.plots import plot_card, plot_latency
 
-    pictures = [plot_latency(result.samples, folder / "latency.png")]
+    pictures = [plot_latency(result.samples, folder / "latency.png", medians=result.medians)]
     if len(paths) == 2:
         before, after = (_side(result, label, path) for label, path in paths.items())
         title = before.policy.environment

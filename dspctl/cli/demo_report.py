@@ -60,7 +60,7 @@ def draw_pictures(
         plots.plot_learning(metrics, output / "learning.png"),
         plots.plot_units(contenders[PRUNED].run.metrics(), output / "units.png"),
         plots.plot_weights(_weights(contenders), output / "weights.png"),
-        plots.plot_latency(result.samples, output / "latency.png"),
+        plots.plot_latency(result.samples, output / "latency.png", medians=result.medians),
     ]
 
 

@@ -1,5 +1,6 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +13,7 @@ from dspctl.benchmarks import BenchResult, keeper, load_result, measure, measure
 from dspctl.benchmarks import request as requests
 from dspctl.benchmarks.calls import running, timing
 from dspctl.benchmarks.calls.latency import measure_latency
+from dspctl.benchmarks.calls.load import Load
 from dspctl.benchmarks.keeper import Progress
 from dspctl.benchmarks.memory.process import prepare
 from dspctl.benchmarks.record.file import load_raw, save_result
@@ -30,6 +32,8 @@ from dspctl.errors import (
 )
 from dspctl.runtime import Normalizer, NumpyRunner, ObservationSpec, load_policy, save_policy
 from tests.benchmarks.networks import masked, network
+from tests.benchmarks.results import paced
+from tests.benchmarks.results import result as result_of
 
 SECONDS = 0.1
 
@@ -310,6 +314,49 @@ def test_the_control_loop_can_be_left_out(subjects: dict[str, Path]) -> None:
     result = measure(subjects, quick(hz=1.0, paced_seconds=0.0))
     assert result.paced == ()
     assert result.status == "complete"
+
+
+def test_a_result_without_episodes_can_be_read_again(
+    subjects: dict[str, Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "bench.json"
+    unknown = {
+        label: save_policy(replace(load_policy(path), environment="Nowhere-v9"), path, force=True)
+        for label, path in subjects.items()
+    }
+    result = measure(unknown, quick(episodes=2), out=out)
+    assert {one.backend for one in result.skipped} >= {"return"}
+    assert load_result(out) == result
+
+
+def test_the_load_is_where_calls_are_timed(
+    subjects: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, int | None]] = []
+
+    @contextmanager
+    def noted(processes: int, cpu: int | None = None) -> Iterator[Load]:
+        asked.append((processes, cpu))
+        yield Load((1, 2), 0, cpu)
+
+    monkeypatch.setattr(measurement, "background_load", noted)
+    measure(subjects, quick(load=2, cpu=0))
+    assert asked == [(2, 0)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0, "deadline_misses": 0}, "no steps"),
+        ({"steps": 3, "deadline_misses": 4}, "missed more"),
+    ],
+)
+def test_loops_that_cannot_have_been(tmp_path: Path, change: dict[str, int], message: str) -> None:
+    made = result_of({"numpy": (1000.0, 100.0)})
+    loop = replace(paced("pruned", "numpy", 100.0), **change)  # type: ignore[arg-type]
+    save_result(replace(made, paced=(loop,)), tmp_path / "bench.json")
+    with pytest.raises(ResultProblem, match=message):
+        load_result(tmp_path / "bench.json")
 
 
 def test_what_the_machine_refuses_is_in_the_result_once(

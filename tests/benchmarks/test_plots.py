@@ -28,7 +28,9 @@ DRAW: dict[str, Callable[[Path], Path]] = {
     "learning": lambda path: plots.plot_learning({"PPO": [metrics(prune=False)]}, path),
     "units": lambda path: plots.plot_units(metrics(), path),
     "weights": lambda path: plots.plot_weights({"before": BIG, "masked": MASKED}, path),
-    "latency": lambda path: plots.plot_latency({"numpy": {"unpruned": TIMES}}, path),
+    "latency": lambda path: plots.plot_latency(
+        {"numpy": {"unpruned": TIMES}}, path, medians={("numpy", "unpruned"): 9.0}
+    ),
     "card": lambda path: plots.plot_card(Side("a", BIG), Side("b", SMALL), path, title="T"),
 }
 
@@ -154,20 +156,35 @@ def test_survival_is_one_minus_the_distribution_function() -> None:
 
 def test_latency_panels_and_percentile_marks() -> None:
     samples = {"numpy": {"a": TIMES, "b": TIMES // 2}, "onnxruntime": {"a": TIMES}}
-    figure = latency_figure(samples, title="T")
+    medians = {("numpy", "a"): 8000.0, ("numpy", "b"): 9.0, ("onnxruntime", "a"): 7.0}
+    figure = latency_figure(samples, medians=medians, title="T")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["numpy", "onnxruntime"]
     curve, marks = figure.axes[0].get_lines()[:2]
     assert np.asarray(curve.get_xdata()).tolist() == survival(TIMES)[0].tolist()
     assert np.asarray(marks.get_xdata()).tolist() == [
         percentile(TIMES, share) for share in (0.5, 0.9, 0.99, 0.999)
     ]
+    # Stated as in the tables: single calls hold a reading of the clock.
+    legend = figure.axes[0].get_legend()
+    assert legend is not None
+    assert [one.get_text() for one in legend.get_texts()] == ["a: 8 µs median", "b: 9 ns median"]
     assert figure.axes[0].get_xscale() == figure.axes[0].get_yscale() == "log"
+
+
+def test_key_figures_of_a_network_that_grew_or_had_no_layer() -> None:
+    linear = network((4, 2))
+    grown = {one.name: one.change for one in key_figures(Side("a", linear), Side("b", SMALL))}
+    assert grown["hidden units"] == "5 more"
+    assert grown["weights"] == "12 more"
+    assert grown["parameter memory"].endswith("larger")
+    same = {one.name: one.change for one in key_figures(Side("a", linear), Side("b", linear))}
+    assert same["hidden units"] == "as many"
 
 
 @pytest.mark.parametrize("samples", [{}, {"numpy": {}}])
 def test_no_samples_no_picture(samples: dict[str, Any]) -> None:
     with pytest.raises(ConfigProblem, match="no latency samples"):
-        latency_figure(samples, title="T")
+        latency_figure(samples, medians={}, title="T")
 
 
 def test_card_draws_every_node_and_edge() -> None:

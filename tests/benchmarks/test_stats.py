@@ -69,6 +69,15 @@ def test_interval_of_a_mean_matches_the_t_interval_for_a_normal_sample() -> None
     assert interval.high == pytest.approx(samples.mean() + half, abs=0.1 * half)
 
 
+def test_interval_of_the_mean_of_few_covers_it_too() -> None:
+    rng = np.random.default_rng(4)
+    hits = 0
+    for seed in range(400):
+        interval = bootstrap_mean(rng.normal(size=5), resamples=2000, seed=seed)
+        hits += interval.low <= 0 <= interval.high
+    assert 0.9 <= hits / 400 <= 0.99
+
+
 def test_intervals_are_seeded() -> None:
     samples = np.random.default_rng(0).exponential(size=40)
     assert bootstrap_mean(samples, seed=3) == bootstrap_mean(samples, seed=3)

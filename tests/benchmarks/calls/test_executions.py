@@ -165,6 +165,29 @@ def test_a_process_that_fails_costs_its_backend_alone(
         measure(subjects, request(2))
 
 
+def test_a_backend_that_is_lost_midway_leaves_no_figures(
+    subjects: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, tried = executions._run, list[int]()
+
+    def failing(job: Job, observations: NDArray[np.float32]) -> Answer:
+        if job.backend == "torch":
+            tried.append(1)
+            if len(tried) > 2:
+                raise BackendUnavailable("it did not end")
+        return run(job, observations)
+
+    monkeypatch.setattr(executions, "_run", failing)
+    out = tmp_path / "bench.json"
+    result = measure(subjects, replace(request(4), backends=("numpy", "torch")), out=out)
+    assert result == load_result(out)
+    assert result.status == "complete"
+    for found in (result.latency, result.paced, result.ratios):
+        assert "torch" not in {one.backend for one in found}
+    assert {(one.backend, one.reason) for one in result.skipped} == {("torch", "it did not end")}
+    assert not list(tmp_path.glob("bench-torch*"))
+
+
 @pytest.mark.parametrize("count", [0, 41])
 def test_numbers_of_processes_that_are_refused(count: int) -> None:
     with pytest.raises(ConfigProblem, match="executions are from 1 to 40"):

@@ -32,6 +32,14 @@ def test_percentiles_back_to_back() -> None:
     }
 
 
+def test_what_was_measured_in_one_piece_gives_no_ratio() -> None:
+    """Nothing varies between pieces then, and an interval would have no width."""
+    one = Samples((np.full(5000, 4000),), (), 1, WARM)
+    assert not latency_ratios({"a": one, "b": one}, "a", "c", clock_cost_ns=20.0, seed=0)
+    window = PacedSamples(10_000_000, np.full(5000, 50_000), np.full(5000, 4000), (5000,))
+    assert not paced_ratios({"a": window, "b": window}, "a", "c", clock_cost_ns=20.0, seed=0)
+
+
 def test_a_tail_that_the_clock_fills_gives_no_ratio() -> None:
     batched = Samples(calls(100).single_ns, tuple(np.full(9, 750) for _ in range(10)), 10, WARM)
     found = latency_ratios({"a": calls(4000), "b": batched}, "a", "c", clock_cost_ns=20.0, seed=0)

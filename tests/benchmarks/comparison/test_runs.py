@@ -66,6 +66,51 @@ def test_two_runs_of_the_same_policies(tmp_path: Path) -> None:
     assert any("not interleaved" in note for note in found.notes)
 
 
+def test_a_single_long_window_is_compared_piece_by_piece(tmp_path: Path) -> None:
+    paths = [write(tmp_path / f"{i}.json", (20_000.0, 8_000.0), i) for i in (0, 7)]
+    for i, path in enumerate(paths):
+        loops = {label: loop(8_000.0, 50 + i) for label in ("unpruned", "pruned")}
+        save_paced_samples(
+            {label: replace(one, window_steps=(10_000,)) for label, one in loops.items()},
+            BACKEND,
+            path,
+        )
+    figures = [one for one in compare_runs(*paths).figures if one.quantity.startswith("paced")]
+    assert figures
+    assert all(one.ratio.low < 1 < one.ratio.high for one in figures)
+
+
+def test_names_that_differ_after_their_last_dot_are_two_results(tmp_path: Path) -> None:
+    first = write(tmp_path / "lander-0.93", (20_000.0, 8_000.0), 0)
+    second = write(tmp_path / "lander-0.96", (20_000.0, 4_000.0), 9)
+    found = compare_runs(first, second)
+    ratio = next(one.ratio for one in found.figures if one.quantity == "latency_p50")
+    assert {path.name for path in tmp_path.glob("*.npz")} == {
+        f"lander-0.{n}-{BACKEND}{way}.npz" for n in (93, 96) for way in ("", "-paced")
+    }
+    assert ratio.low < 1 < ratio.high
+    pruned = [one for one in found.figures if one.first == "pruned"]
+    assert any(one.ratio.estimate == pytest.approx(2.0, rel=0.05) for one in pruned)
+
+
+def test_samples_that_no_call_could_have_taken(tmp_path: Path) -> None:
+    sound = write(tmp_path / "a.json", (20_000.0, 8_000.0), 0)
+    for name, change in (("zero", 0), ("minus", -1)):
+        path = write(tmp_path / f"{name}.json", (20_000.0, 8_000.0), 9)
+        strange = {
+            label: replace(samples(1.0, 0), single_ns=(np.full(500, change),) * 20)
+            for label in ("unpruned", "pruned")
+        }
+        save_samples(strange, BACKEND, path)
+        found = compare_runs(sound, path)
+        assert all(one.quantity.startswith("paced") for one in found.figures)
+    # Samples of a subject of which the result says nothing.
+    lost = write(tmp_path / "lost.json", (20_000.0, 8_000.0), 3)
+    made = result({BACKEND: (20_000.0, 8_000.0)})
+    save_result(replace(made, latency=made.latency[:1]), lost)
+    assert {one.first for one in compare_runs(lost, lost).figures} == {"unpruned"}
+
+
 def test_runs_that_do_not_differ(tmp_path: Path) -> None:
     first = write(tmp_path / "a.json", (20_000.0, 8_000.0), 0)
     second = write(tmp_path / "b.json", (20_000.0, 8_000.0), 9)

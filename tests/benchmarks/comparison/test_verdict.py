@@ -74,6 +74,13 @@ def test_backends_within_a_tenth_are_not_ranked() -> None:
     assert "numpy is as fast within 10%." in advise(found)[1].sentence
 
 
+def test_a_faster_torch_is_named_as_faster() -> None:
+    (_, pruned) = advise(result({"numpy": (200_000.0, 200_000.0), "torch": (100_000.0, 100_000.0)}))
+    assert pruned.backend == "numpy"
+    assert "torch is 2.00 times as fast" in pruned.sentence
+    assert "within 10%" not in pruned.sentence
+
+
 def test_torch_is_advised_only_where_nothing_else_ran() -> None:
     assert advise(result({"torch": (1e4, 9e3), "numpy": (2e4, 1.9e4)}))[1].backend == "numpy"
     alone = advise(result({"torch": (1e4, 9e3)}))[1]

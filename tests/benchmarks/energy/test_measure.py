@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dspctl.benchmarks.energy.choice import open_meter
-from dspctl.benchmarks.energy.measure import EnergyFound, measure_energy
+from dspctl.benchmarks.energy.measure import EnergyFound, check_energy, measure_energy
 from dspctl.benchmarks.energy.meters import Power
 from dspctl.benchmarks.energy.record import Energy
 from dspctl.benchmarks.energy.windows import Window
@@ -53,6 +53,22 @@ class Scripted:
 
     def close(self) -> None:
         self.closed = True
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meter = Scripted({})
+    monkeypatch.setattr("dspctl.benchmarks.energy.measure.open_meter", lambda root: meter)
+    check_energy(("A", "B"), 60.0)
+    assert meter.closed
+    assert meter.ran == []
+    with pytest.raises(ConfigProblem, match=r"windows of 0\.5 s are too short for scripted"):
+        check_energy(("A", "B"), 0.5)
+    with pytest.raises(ConfigProblem, match="none of them 'idle'"):
+        check_energy(("A", "idle"), 60.0)
+    monkeypatch.undo()
+    check_energy(("A", "B"), 0.5, tmp_path)  # without a sensor there is nothing to refuse
 
 
 def measured(meter: Scripted, **changes: object) -> EnergyFound:

@@ -153,7 +153,10 @@ def test_the_command_of_a_benchmark_asks_for_the_same_again(bench: Path) -> None
     assert (str(asked["subject"]), str(asked["against"])) == tuple(
         one.file for one in reversed(result.subjects)
     )
-    for name in ("seconds", "hz", "cpu", "fifo", "mlock", "load", "energy_seconds", "episodes"):
+    for name in (
+        *("seconds", "hz", "cpu", "fifo", "mlock", "load", "energy_seconds", "episodes"),
+        *("executions", "seed"),
+    ):
         assert asked[name] == getattr(request, name), name
     assert asked["paced_seconds"] == request.paced_seconds
     assert not asked["backend"]
@@ -163,15 +166,21 @@ def test_the_command_of_a_benchmark_asks_for_the_same_again(bench: Path) -> None
 def test_every_setting_of_a_request_has_its_flag(bench: Path) -> None:
     request = Request(
         backends=("numpy", "c"), seconds=2, hz=250, paced_seconds=3, cpu=1, fifo=7, mlock=True,
-        load=2, memory=False, energy_seconds=60, episodes=5,
+        load=2, memory=False, energy_seconds=60, episodes=5, executions=3, seed=4,
     )  # fmt: skip
     result = load_result(bench)
     result = replace(result, settings=replace(result.settings, request=request))
     asked = parsed(bench_command(result, bench))
     assert list(asked["backend"]) == ["numpy", "c"]  # type: ignore[call-overload]
     assert asked["no_memory"] is True
-    for name in ("seconds", "hz", "paced_seconds", "cpu", "fifo", "mlock", "load", "episodes"):
+    for name in (
+        *("seconds", "hz", "paced_seconds", "cpu", "fifo", "mlock", "load", "episodes"),
+        *("executions", "seed"),
+    ):
         assert asked[name] == getattr(request, name), name
+    silent = replace(result.settings, request=replace(request, paced_seconds=0.0))
+    asked = parsed(bench_command(replace(result, settings=silent), bench))
+    assert asked["paced_seconds"] == 0.0
 
 
 def test_the_command_of_a_run_gives_its_settings(known: dict[str, Path]) -> None:

@@ -69,7 +69,8 @@ def returns_table(collection: Collection, environment: str) -> str:
     for method, group in _methods(collection, environment, notes):
         if group is None:
             paper = reported(environment, method, None)
-            rows.append([f"`{method}`", *[DASH] * 6, paper.text if paper else DASH])
+            if paper:
+                rows.append([f"`{method}`", *[DASH] * 6, paper.text])
         else:
             rows.append(_returns_row(collection, group, reference))
             paper = reported(environment, method, group.sparsity)
@@ -135,14 +136,22 @@ def _methods(
     collection: Collection, environment: str, notes: Notes
 ) -> Iterator[tuple[str, Group | None]]:
     """Every method of the collection with its group in one environment, if there is one."""
+    absent = []
     for method in collection.methods:
         group = collection.find(environment, method)
         if group is None:
-            notes.add(_why_missing(collection, environment, method))
+            reason = _why_missing(collection, environment, method)
+            if reason:
+                notes.add(reason)
+            else:
+                absent.append(f"`{method}`")
         yield method, group
+    if absent:
+        notes.add(f"Not run here: {', '.join(absent)}.")
 
 
 def _why_missing(collection: Collection, environment: str, method: str) -> str:
+    """A sentence; none where the method was not run at all."""
     here = [
         group
         for group in collection.groups
@@ -150,7 +159,7 @@ def _why_missing(collection: Collection, environment: str, method: str) -> str:
     ]
     if not here:
         variants = collection.variants(environment, method)
-        return f"`{method}` was {'run as an ablation alone' if variants else 'not run here'}."
+        return f"`{method}` was run as an ablation alone." if variants else ""
     headline = percent(collection.headline)
     others = sorted({group.sparsity for group in here if group.sparsity is not None})
     if any(same(one, collection.headline) for one in others):

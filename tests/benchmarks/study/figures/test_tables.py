@@ -76,7 +76,7 @@ def test_one_seed_has_no_spread() -> None:
     assert "One seed, 0: nothing is known of the spread" in text
 
 
-def test_what_is_missing_is_a_dash_and_a_note() -> None:
+def test_what_is_missing_is_a_note() -> None:
     cells = [
         *level([500, 500, 500], "ppo"),
         *level([400]),
@@ -85,11 +85,9 @@ def test_what_is_missing_is_a_dash_and_a_note() -> None:
         *level([300], "l1", variant="no norm"),
     ]
     text = returns_table(collected(*cells), "CartPole-v1")
-    dashes = " | ".join(["–"] * 7)
-    for method in ("dsp-kd", "ssl", "l1"):
-        assert f"| `{method}` | {dashes} |" in text
+    assert text.count("\n| `") == 2  # a row of dashes says no more than a note
     assert "`dsp-kd` was run at 80%, not at 93%." in text
-    assert "`ssl` was not run here." in text
+    assert "Not run here: `ssl`." in text
     assert "`l1` was run as an ablation alone." in text
     assert "`dsp`: seed 0 only." in text
     assert "ssl" not in sizes_table(collected(*cells), "CartPole-v1")

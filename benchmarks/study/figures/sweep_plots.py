@@ -8,7 +8,7 @@ from dspctl.benchmarks.plots.style import FAINT, INK, MUTED, PAPER, new_figure, 
 from dspctl.benchmarks.study.figures.collection import BASE, Collection, Group
 from dspctl.benchmarks.study.figures.looks import look, panels, place_legend
 from dspctl.benchmarks.study.figures.statistics import mean, stratified_interval
-from dspctl.benchmarks.study.figures.sweep_tables import sweep, swept
+from dspctl.benchmarks.study.figures.sweep_tables import sweep, swept, swept_environments
 from dspctl.benchmarks.study.figures.wording import number, percent
 
 if TYPE_CHECKING:
@@ -24,11 +24,7 @@ def sweep_figure(collection: Collection) -> "Figure | None":
     from matplotlib.lines import Line2D
 
     methods = swept(collection)
-    environments = [
-        environment
-        for environment in collection.environments
-        if any(len(sweep(collection, environment, method)) > 1 for method in methods)
-    ]
+    environments = swept_environments(collection)
     if not environments:
         return None
     with styled():

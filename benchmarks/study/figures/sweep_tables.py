@@ -24,6 +24,15 @@ def swept(collection: Collection) -> tuple[str, ...]:
     )
 
 
+def swept_environments(collection: Collection) -> tuple[str, ...]:
+    """Environments where some method was run at several sparsities."""
+    return tuple(
+        environment
+        for environment in collection.environments
+        if any(len(sweep(collection, environment, method)) > 1 for method in swept(collection))
+    )
+
+
 def sweep(collection: Collection, environment: str, method: str) -> list[Group]:
     """A method's groups in an environment, at the recipe's lambda, by sparsity."""
     found = [
@@ -43,7 +52,7 @@ def sweep_table(collection: Collection) -> str:
     for method in methods:
         head += [f"`{method}`, mean ± sd", "kept", "weights gone"]
     rows, notes = [], Notes()
-    for environment in collection.environments:
+    for environment in swept_environments(collection):
         reference = collection.reference(environment)
         for sparsity in sparsities:
             row, present = [environment, percent(sparsity)], False

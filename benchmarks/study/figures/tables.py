@@ -126,10 +126,16 @@ def _returns_row(collection: Collection, group: Group, reference: Group | None) 
 
 
 def kept(group: Group, reference: Group | None) -> float | None:
-    """Share of the unpruned mean return; None where that is not positive or not there."""
-    if reference is None or reference.mean <= 0:
+    """Share of the unpruned mean return, of the same seeds where all of them were run.
+
+    None where that is not positive, or where nothing unpruned is there.
+    """
+    if reference is None:
         return None
-    return group.mean / reference.mean
+    unpruned = {cell.seed: cell.mean_return for cell in reference.cells}
+    same = [unpruned[seed] for seed in group.seeds if seed in unpruned]
+    whole = reference.mean if len(same) < len(group.seeds) else float(np.mean(same))
+    return group.mean / whole if whole > 0 else None
 
 
 def _methods(

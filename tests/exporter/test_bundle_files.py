@@ -152,14 +152,17 @@ def test_the_node_compiles_and_answers(
     lines = run(tmp_path / "node").splitlines()
     assert lines[:2] == [f"node {name}", "period 20000000 ns"]  # 50 Hz, said or not
     actions, statuses = lines[2:]
-    assert statuses == "status 4 0 0 1 4"  # stale, good, wrong size, not finite, stale
+    # None yet, good, wrong size, not finite, the same after the clock was set, stale.
+    assert statuses == "status 4 0 0 1 1 4"
     answered = np.full(size, 0.25, np.float32)
     good = np.ravel(NumpyRunner(policy)(answered))
     safe = policy.guard.safe_action
     # Mode "hold" keeps the last action for an invalid observation.
     invalid = good if policy.guard.on_invalid == "hold" else safe
     found = [float(word) for word in actions.removeprefix("action").replace(";", " ").split()]
-    np.testing.assert_allclose(found, np.concatenate([safe, good, good, invalid, safe]), atol=1e-5)
+    np.testing.assert_allclose(
+        found, np.concatenate([safe, good, good, invalid, invalid, safe]), atol=1e-5
+    )
 
 
 def test_the_package_describes_itself(discrete: Exported) -> None:

@@ -20,6 +20,9 @@ CURRENT, PREVIOUS = "current", "previous"
 _LOCK = ".lock"
 _TEMPORARY = ".tmp-"
 _OWN = frozenset({RELEASES, CURRENT, PREVIOUS, _LOCK})
+# What `Place.turn` and `Place.temporary` make, and nothing of somebody else's that looks like it.
+_NEW_LINKS = frozenset({f"{_TEMPORARY}{link}" for link in (CURRENT, PREVIOUS)})
+_NEW_RELEASE = re.compile(re.escape(_TEMPORARY) + "[0-9a-f]{8}")
 _DIGEST_DIGITS = 16
 _VERSION_PARTS = 4
 # A bundle's name is a C identifier and its version digits and dots, so no "-" is in either.
@@ -146,12 +149,12 @@ class Place:
 
     def sweep(self) -> None:
         """Remove what a killed deployment left half-made: the lock is ours, nobody is at it."""
-        for folder in (self.path, self.releases):
-            for entry in [each for each in folder.iterdir() if each.name.startswith(_TEMPORARY)]:
-                if entry.is_dir() and not entry.is_symlink():
-                    shutil.rmtree(entry, ignore_errors=True)
-                else:
-                    entry.unlink(missing_ok=True)
+        for name in _NEW_LINKS:
+            if (self.path / name).is_symlink():
+                (self.path / name).unlink(missing_ok=True)
+        for entry in list(self.releases.iterdir()):
+            if _NEW_RELEASE.fullmatch(entry.name) and entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
 
     def _behind(self, link: str) -> Release | None:
         """The release that a link leads to, by the link's text: the release may be damaged."""
@@ -236,6 +239,10 @@ def check_place(path: Path, *, create: bool) -> None:
         raise _unwritable(path, error) from error
 
 
+def _is_own(entry: Path) -> bool:
+    return entry.name in _OWN or (entry.name in _NEW_LINKS and entry.is_symlink())
+
+
 def _check_names(path: Path, *, create: bool) -> None:
     if not os.path.lexists(path) or (path.is_dir() and not any(path.iterdir())):
         if not create:
@@ -243,8 +250,8 @@ def _check_names(path: Path, *, create: bool) -> None:
                 f"nothing is deployed at {path}: run  dspctl deploy BUNDLE --to {path}"
             )
         return
-    names = {each.name for each in path.iterdir()} if path.is_dir() else {str(path)}
-    strange = sorted(name for name in names if name not in _OWN and not name.startswith(_TEMPORARY))
+    entries = list(path.iterdir()) if path.is_dir() else [path]
+    strange = sorted(each.name for each in entries if not _is_own(each))
     if strange:
         raise NoDeployment(
             f"{path} holds {visible_name(strange[0])}, so it is no folder of deployments: choose "

@@ -310,6 +310,29 @@ def test_folders_of_other_things(to: Path, tmp_path: Path) -> None:
     refused(errors.NoDeployment, "file", to, lambda: deploy(source, tmp_path / "file"))
 
 
+@pytest.mark.parametrize("name", [".tmp-mine", ".tmp-current", ".tmp-0123abcd"])
+def test_temporary_folders_of_others(to: Path, tmp_path: Path, name: str) -> None:
+    """Only what a killed deployment leaves is removed: links, and folders in ``releases/``."""
+    source = bundle_in(tmp_path, "1")
+    (to / name).mkdir(parents=True)
+    (to / name / "thesis.txt").write_text("precious")
+    refused(errors.NoDeployment, name, to, lambda: deploy(source, to))
+
+
+def test_what_killed_deployments_left_is_removed_and_no_more(to: Path, tmp_path: Path) -> None:
+    deploy(bundle_in(tmp_path, "1"), to)
+    (to / ".tmp-current").symlink_to("releases/pole")
+    (to / ".tmp-previous").symlink_to("releases/pole")
+    for name in (".tmp-mine", ".tmp-0123abcd"):
+        (to / "releases" / name).mkdir()
+    (to / "releases" / ".tmp-mine" / "thesis.txt").write_text("precious")
+    deploy(bundle_in(tmp_path, "2", seed=2), to)
+    assert {path.name for path in to.iterdir()} == {".lock", "current", "previous", "releases"}
+    assert releases(to) == {"pole-1", "pole-2", ".tmp"}
+    assert (to / "releases" / ".tmp-mine" / "thesis.txt").read_text() == "precious"
+    assert not (to / "releases" / ".tmp-0123abcd").exists()
+
+
 @pytest.mark.parametrize("target", ["releases/../../outside", "/etc", "releases/pole", "other"])
 def test_links_that_dspctl_did_not_make(to: Path, tmp_path: Path, target: str) -> None:
     deploy(bundle_in(tmp_path, "1"), to)

@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from dspctl.exporter.c.rational_tanh import TANH_BOUND
 from dspctl.runtime.policy import Policy
+from dspctl.runtime.policy.guard import NO_BOUND
+from dspctl.runtime.policy.overflow import largest_computable
 from dspctl.runtime.reference.edges import UNBOUNDED_REACH
 
 _UNIT_ROUNDOFF = 2.0**-24
@@ -20,7 +22,8 @@ _UNIT_ROUNDOFF = 2.0**-24
 def output_error_bound(policy: Policy) -> float:
     """Largest absolute rounding error of a network output (logit or mean).
 
-    Holds for every valid observation whose unbounded features lie within ±`UNBOUNDED_REACH`.
+    Holds for every valid observation whose unbounded features lie within ±`UNBOUNDED_REACH`; a
+    feature with a range of its own may be anywhere in it, however wide it is.
     """
     largest, error = _inputs(policy)
     for layer in (each.unmasked for each in policy.layers):
@@ -39,9 +42,7 @@ def output_error_bound(policy: Policy) -> float:
 
 def _inputs(policy: Policy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Largest magnitude of every network input, and of its error."""
-    low = policy.guard.low[policy.inputs].astype(np.float64)
-    high = policy.guard.high[policy.inputs].astype(np.float64)
-    low, high = np.maximum(low, -UNBOUNDED_REACH), np.minimum(high, UNBOUNDED_REACH)
+    low, high = _reach(policy)
     if policy.normalizer is None:
         largest = np.maximum(np.abs(low), np.abs(high))
         return largest, np.zeros_like(largest)
@@ -51,6 +52,27 @@ def _inputs(policy: Policy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     if policy.normalizer.clip is not None:
         largest = np.minimum(largest, policy.normalizer.clip)
     return largest, _gamma(3) * largest
+
+
+def _reach(policy: Policy) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """What a feature lies between: the guard's range, or `UNBOUNDED_REACH` where it has no end.
+
+    At an export a feature that nothing bounds gets as its range what the network can compute. Such
+    an end is no bound either, unlike the same number in the environment's declaration.
+    """
+    guard, declared, read = policy.guard, policy.observation, policy.inputs
+    nowhere = np.full(read.size, np.inf)
+    computable = float(np.float32(largest_computable(policy, nowhere)))
+    ends = []
+    for sign, end, said in ((-1, guard.low, declared.low), (1, guard.high, declared.high)):
+        far = sign * end[read].astype(np.float64)
+        open_ended = (far >= NO_BOUND) | ((far >= computable) & (end[read] != said[read]))
+        ends.append((sign * far, open_ended))
+    (low, open_below), (high, open_above) = ends
+    return (
+        np.where(open_below, np.minimum(-UNBOUNDED_REACH, high), low),
+        np.where(open_above, np.maximum(UNBOUNDED_REACH, low), high),
+    )
 
 
 def _gamma(operations: int) -> float:

@@ -53,7 +53,7 @@ def build(
 
     opened = open_bundle(bundle)
     model = _graph(opened, precision)
-    folder = output or engine_folder(bundle, _flavor(flavor), precision)
+    folder = output or engine_folder(opened.path, _flavor(flavor), precision)
     check_output(folder, force=force)
     cache = folder / TIMING_CACHE
     engine = engine_from_onnx(

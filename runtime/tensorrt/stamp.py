@@ -169,8 +169,12 @@ def check_plan(stamp: EngineStamp, plan: bytes, *, command: str = "") -> None:
 
 
 def engine_folder(bundle: Path, flavor: str, precision: str) -> Path:
-    """Where the plan for a bundle lies: beside it, because a bundle's files are fixed."""
-    bundle = bundle.absolute()
+    """Where the plan for a bundle lies: beside it, because a bundle's files are fixed.
+
+    Beside the bundle that a link leads to, as `open_bundle` follows it: a deployment's ``current``
+    leads to another one tomorrow, and the plan must not be taken for that one's.
+    """
+    bundle = bundle.resolve() if bundle.is_symlink() else bundle.absolute()
     return bundle.with_name(f"{bundle.name}.engines") / f"{flavor}-{precision}"
 
 

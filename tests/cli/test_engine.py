@@ -11,7 +11,8 @@ import pytest
 from dspctl.exporter.onnx.precision import bytes_fp16
 from dspctl.runtime import Policy, load
 from dspctl.runtime.bundle import ONNX_FP16
-from dspctl.runtime.tensorrt.stamp import read_engine
+from dspctl.runtime.deploy import deploy
+from dspctl.runtime.tensorrt.stamp import engine_folder, read_engine
 from tests.cli.conftest import Call
 from tests.runtime.bundles import bundle_of, graph_of
 from tests.runtime.fake_cuda import FakeCuda, cudaError_t
@@ -70,6 +71,19 @@ def test_build_writes_a_plan_beside_the_bundle(
     with load(bundle, "tensorrt") as runner:  # it is found there
         assert runner.backend == "tensorrt"
         np.testing.assert_allclose(runner(x), policy.act(x.astype(np.float64)), atol=1e-5)
+
+
+def test_the_plan_of_what_is_deployed_lies_beside_its_release(
+    call: Call, device: Any, bundle: Path, tmp_path: Path
+) -> None:
+    to = tmp_path / "policies"
+    deployed = deploy(bundle, to).path
+    report = call("engine", "build", to / "current", "--json").json()
+    assert report["path"] == str(deployed.with_name(f"{deployed.name}.engines") / "tensorrt-fp32")
+    assert engine_folder(to / "current", "tensorrt", "fp32") == Path(report["path"])
+    with load(to / "current", "tensorrt") as runner:
+        assert runner.backend == "tensorrt"
+    assert deploy(bundle, to).path == deployed  # nothing is in the way of the next one
 
 
 def test_build_again_needs_force_and_keeps_the_timing_cache(

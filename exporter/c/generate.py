@@ -14,13 +14,10 @@ from dspctl.exporter.c.layers import LayerView, layer_views, layouts_of
 from dspctl.exporter.c.literals import float_literal, initialiser, wrapped
 from dspctl.exporter.c.names import check_identifier, comment_text
 from dspctl.exporter.c.rational_tanh import DENOMINATOR, NUMERATOR, TANH_BOUND, TANH_LIMIT
-from dspctl.exporter.c.vectors import stack_bytes, vector_terms
+from dspctl.exporter.c.vectors import is_inlined, stack_bytes, vector_terms
 from dspctl.exporter.native.targets import NativeTarget
 from dspctl.exporter.templating import template_environment
 from dspctl.runtime.policy import Policy
-
-_INLINED = 1024
-"""Multiply-adds up to which the network is part of each caller; a call costs about 2 ns."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,7 @@ def _context(policy: Policy, name: str, target: NativeTarget, strict: bool) -> d
         "numerator": NUMERATOR,
         "denominator": DENOMINATOR,
         "stack_bytes": stack_bytes(policy, layers, target, features, prepares),
-        **_functions(policy, vector),
+        **_functions(vector, inlined=is_inlined(policy, target)),
     }
 
 
@@ -129,14 +126,13 @@ def _scalar_tanh(policy: Policy, layers: tuple[LayerView, ...]) -> bool:
     )
 
 
-def _functions(policy: Policy, vector: bool) -> dict[str, str]:
+def _functions(vector: bool, *, inlined: bool) -> dict[str, str]:
     """How functions are declared: the hot path in one piece, the rest out of its way."""
     if not vector:
         plain = "static "
         return dict.fromkeys(("fast_function", "cold_function", "network_function"), plain)
-    small = policy.counts.weights <= _INLINED
     return {
         "fast_function": "INLINE ",
         "cold_function": "static __attribute__((noinline, cold)) ",
-        "network_function": "INLINE " if small else "static __attribute__((noinline)) ",
+        "network_function": "INLINE " if inlined else "static __attribute__((noinline)) ",
     }

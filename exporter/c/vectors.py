@@ -8,6 +8,9 @@ from dspctl.exporter.c.layout import padded, stripes_of
 from dspctl.exporter.native.targets import NativeTarget
 from dspctl.runtime.policy import Policy
 
+_INLINED = 1024
+"""Multiply-adds up to which the network is part of each caller; a call costs about 2 ns."""
+
 _SPILL_BYTES = 256
 """Stack that compilers use besides the arrays: return addresses, saved registers, temporaries.
 Every build measures it and is refused if the stated bound does not hold."""
@@ -101,13 +104,30 @@ def stack_bytes(
     features: Features,
     prepares: bool,
 ) -> int:
-    """An upper bound of what one call uses, checked against the compiler's own count."""
+    """An upper bound of what one call uses, checked against the compiler's own count.
+
+    Where the guard repairs, the deepest call is ``act`` with the outputs of a valid observation,
+    and below it ``act_on_invalid`` with those of the repaired one. A network that is part of its
+    callers is in both.
+    """
+    frames = 2 if policy.guard.repairs and is_inlined(policy, target) else 1
     values = sum(layer.result_size for layer in layers)
     if prepares:
         values += padded(features.count, target.lanes)
-    size = 4 * (values + policy.observation.size) + _SPILL_BYTES
+    spills = _SPILL_BYTES
     if target.lanes > 1:
         # Vectors are aligned, and every register may be spilled once.
         alignment = 4 * target.lanes
-        size += (len(layers) + 2) * alignment + target.registers * alignment
+        spills += (len(layers) + 2) * alignment + target.registers * alignment
+        widest = max(layer.result_size for layer in layers)
+        if widest > target.registers * target.lanes:
+            spills += 4 * widest  # more sums than registers: they lie beside the result
+    size = frames * (4 * values + spills) + 4 * policy.observation.size
+    if policy.guard.repairs and frames == 1:
+        size += 4 * layers[-1].result_size
     return -(-size // 16) * 16
+
+
+def is_inlined(policy: Policy, target: NativeTarget) -> bool:
+    """Whether the network becomes a part of each function that calls it."""
+    return target.lanes > 1 and policy.counts.weights <= _INLINED

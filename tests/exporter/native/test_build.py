@@ -23,8 +23,10 @@ from dspctl.exporter.native.elf import needed_libraries
 from dspctl.exporter.native.flags import COMMAND_FLAGS
 from dspctl.exporter.native.sources import board_sources, command_sources, compiled
 from dspctl.exporter.native.targets import NATIVE_TARGETS, resolve_targets
-from tests.exporter.native.conftest import NAME, Built, CaseOf
+from dspctl.runtime.reference.golden import golden_from_policy
+from tests.exporter.native.conftest import NAME, Built, CaseOf, observations
 from tests.exporter.native.tools import needs, run, write_files
+from tests.runtime.policies import make_policy
 
 API = ["lander_act", "lander_act_batch", "lander_logits"]
 STRICTEST = ("-Wall", "-Wextra", "-Wconversion", "-Wshadow", "-pedantic", "-Werror")
@@ -209,3 +211,24 @@ def fake(path: Path, script: str) -> None:
     path.write_text(f"#!/bin/sh\n{script}\n")
     path.chmod(0o755)
     subprocess.run([path, "-print-file-name=x"], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("target", "sizes", "on_invalid"),
+    [
+        ("cpu", (2, 128, 4), "clamp"),
+        ("x86-64-v2", (2, 128, 4), "clamp"),
+        ("aarch64", (4, 64, 2), "clamp"),
+        ("aarch64", (3, 100, 1), "zero"),
+        ("cortex-m4", (2, 16, 300), "clamp"),
+        ("aarch64", (2, 300), "flag"),  # more outputs than registers
+    ],
+)
+def test_the_stated_stack_holds(target: str, sizes: tuple[int, ...], on_invalid: str) -> None:
+    """Where an observation is repaired, a small network is part of ``act`` and of what it calls."""
+    needs(*(("gcc",) if target == "cpu" else ()))
+    policy = make_policy(sizes=sizes, rule="clip", on_invalid=on_invalid)
+    golden = golden_from_policy(policy, observations(policy))
+    (resolved,) = resolve_targets([target])
+    stack = build_native(policy, NAME, resolved, golden, command=False).report["stack"]
+    assert stack["measured_bytes"] <= stack["stated_bytes"]

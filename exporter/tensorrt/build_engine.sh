@@ -55,8 +55,14 @@ esac
 found=$(sha256sum "$onnx")
 [ "${found%% *}" = "$sha256" ] || fail "$onnx is not what was exported: copy the bundle again"
 
+there() {
+    [ -e "$1" ] || [ -L "$1" ]
+}
+
 output=${output:-$bundle.engines/tensorrt-$precision}
-if [ -e "$output" ]; then
+# With a slash at its end the names made from it below would lie in the folder itself.
+while [ "${output%/}" != "$output" ] && [ "$output" != / ]; do output=${output%/}; done
+if there "$output"; then
     [ $force = yes ] || fail "$output exists: pass --force to replace it, or choose another --output"
     [ -f "$output/stamp.json" ] || fail "$output holds no stamp.json, so it will not be replaced"
 fi
@@ -89,8 +95,14 @@ has() {
 # --- build ------------------------------------------------------------------------------------
 
 mkdir -p "$(dirname "$output")"
-work=$output.tmp.$$
-trap 'rm -rf "$work"' EXIT
+work=$output.tmp.$$ old=$output.old.$$
+clean() {
+    rm -rf "$work"
+    if there "$old"; then
+        if there "$output"; then rm -rf "$old"; else mv "$old" "$output"; fi
+    fi
+}
+trap clean EXIT
 trap 'exit 1' HUP INT TERM
 mkdir "$work"
 
@@ -158,8 +170,10 @@ if [ $measure = yes ]; then
     grep -E 'Latency:|Throughput:' "$work/measure.log" || true
 fi
 
-rm -rf "$output"
+# Whatever goes wrong or is interrupted in between, the old plan is put back.
+if there "$output"; then mv "$output" "$old"; fi
 mv "$work" "$output"
+rm -rf "$old"
 echo "$NAME: $output/policy.plan"
 echo "  TensorRT $version, compute capability $capability, L4T ${l4t:-none}, $precision"
 echo "next: dspctl verify $bundle   # runs the golden vectors through it"

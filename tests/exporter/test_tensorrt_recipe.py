@@ -191,6 +191,31 @@ def test_a_plan_is_replaced_only_when_told(run: Run, bundle: Path, tmp_path: Pat
     assert (tmp_path / "data" / "keep").read_text() == "x"
 
 
+def test_a_slash_at_the_end_of_the_folder(run: Run, tmp_path: Path) -> None:
+    assert run("10", "--output", "new//").returncode == 0
+    assert run("11", "--output", "new/", "--force").returncode == 0
+    assert read_engine(tmp_path / "new")[1].tensorrt == "11.4.1"
+    assert not list(tmp_path.glob("new.*"))
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {
+        *("policy.plan", "stamp.json", "timing.cache", "build.log")
+    }
+
+
+def test_the_old_plan_stays_where_the_new_one_cannot_be_moved(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("10", "--output", "plan").returncode == 0
+    move = tmp_path / "bin" / "mv"
+    move.parent.mkdir()
+    real = shutil.which("mv")
+    move.write_text(f'#!/bin/sh\ncase $1 in *.tmp.*) exit 1 ;; esac\nexec {real} "$@"\n')
+    move.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{move.parent}:{os.environ['PATH']}")
+    assert run("11", "--output", "plan", "--force").returncode == 1
+    assert read_engine(tmp_path / "plan")[1].tensorrt == "10.16.2"
+    assert not list(tmp_path.glob("plan.*"))
+
+
 @pytest.mark.parametrize(
     ("version", "words", "fail", "code", "said"),
     [

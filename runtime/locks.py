@@ -40,7 +40,7 @@ def locked(path: Path, error: type[DspctlError], *, wait_s: float) -> Iterator[i
     Raises:
         DspctlError: of the type *error*: another process works there, or ``.lock`` is a link or no
             plain file.
-        WriteFailed: the folder cannot be written.
+        WriteFailed: the folder cannot be written, or nothing there can be locked.
     """
     descriptor = _opened(path, error)
     try:
@@ -73,21 +73,47 @@ def _opened(path: Path, error: type[DspctlError]) -> int:
 
 
 def _wait(descriptor: int, path: Path, error: type[DspctlError], deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return
-        except OSError as reason:
-            if reason.errno in _NO_LOCKS:
-                log.warning(
-                    "the file system of %s has no locks: see that no other process works there",
-                    path,
-                )
-                return
-            if time.monotonic() > deadline:
-                holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
-                raise error(
-                    f"another process{f' ({holder})' if holder.isdigit() else ''} works on {path}: "
-                    "wait for it, or stop it with Ctrl-C, then repeat the command"
-                ) from reason
-            time.sleep(_TURN_S)
+    while not _taken(descriptor, path):
+        if time.monotonic() > deadline:
+            holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+            raise error(
+                f"another process{f' ({holder})' if holder.isdigit() else ''} works on {path}: "
+                "wait for it, or stop it with Ctrl-C, then repeat the command"
+            )
+        time.sleep(_TURN_S)
+
+
+def _taken(descriptor: int, path: Path) -> bool:
+    try:
+        return take(descriptor, path)
+    except OSError as reason:
+        raise WriteFailed(
+            f"could not lock {path / LOCK} ({reason.strerror or reason}): choose a folder on "
+            "another disk, then repeat the command"
+        ) from reason
+
+
+def take(descriptor: int, path: Path) -> bool:
+    """Lock an open file, without waiting.
+
+    Args:
+        descriptor: the file's.
+        path: its folder, for the warning that it has no locks, which is no reason to do nothing.
+
+    Returns:
+        False where somebody else holds it.
+
+    Raises:
+        OSError: the file system could not tell.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as reason:
+        if reason.errno not in _NO_LOCKS:
+            raise
+        log.warning(
+            "the file system of %s has no locks: see that no other process works there", path
+        )
+    return True

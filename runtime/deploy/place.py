@@ -1,6 +1,5 @@
 """The folder that bundles are installed in: its names, its links, its lock."""
 
-import fcntl
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from dspctl.errors import BundleTampered, DeployLocked, NoDeployment, WriteFailed
 from dspctl.runtime.bundle.manifest import Manifest, version_key
 from dspctl.runtime.files import sync_folder
+from dspctl.runtime.locks import take
 from dspctl.runtime.untrusted import opener_without_links, visible_name
 
 RELEASES = "releases"
@@ -203,14 +203,12 @@ def locked(path: Path, *, create: bool) -> Iterator[Place]:
     except OSError as error:
         raise _unwritable(path, error) from error
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise DeployLocked(
-                f"another process deploys to {path}: wait for it, then repeat the command"
-            ) from error
         place = Place(path)
         try:
+            if not take(descriptor, path):
+                raise DeployLocked(
+                    f"another process deploys to {path}: wait for it, then repeat the command"
+                )
             place.sweep()
         except OSError as error:
             raise _unwritable(path, error) from error

@@ -355,6 +355,33 @@ def test_two_at_once(to: Path, tmp_path: Path) -> None:
     assert deploy(new, to).changed
 
 
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
+def test_a_disk_without_locks(
+    to: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    monkeypatch.setattr("fcntl.flock", failing(code))
+    assert deploy(bundle_in(tmp_path, "1"), to).changed
+    assert "has no locks: see that no other process works there" in caplog.text
+
+
+def test_a_lock_that_fails(to: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy(bundle_in(tmp_path, "1"), to)
+    new = bundle_in(tmp_path, "2", seed=2)
+    monkeypatch.setattr("fcntl.flock", failing(errno.EIO))
+    refused(errors.WriteFailed, "Input/output error", to, lambda: deploy(new, to))
+
+
+def failing(code: int) -> Callable[[int, int], None]:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return flock
+
+
 # --- kills, full disks ------------------------------------------------------------------------
 
 DRIVER = """

@@ -147,6 +147,20 @@ def test_a_file_system_without_locks_is_warned_of(
         assert "has no locks: see that no other process works there" in caplog.text
 
 
+def test_a_lock_that_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else holds it, so waiting is no advice."""
+
+    def refuse(*_: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with (
+        pytest.raises(WriteFailed, match=r"could not lock .*Input/output error.*another disk"),
+        locked(tmp_path / "run", RunLocked, wait_s=0),
+    ):
+        pass
+
+
 def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (

@@ -5,46 +5,82 @@ identifier, a comment or a string literal only through the functions here.
 """
 
 import re
+from functools import cache
+from pathlib import Path
 
 from dspctl.errors import InvalidName
 
 LONGEST = 40
 """Longest prefix: with the longest suffix it stays within C99's 63 significant characters."""
 
-# C and C++ keywords, and names that the bundle's own programs use.
+# C and C++ keywords, names that the bundle's own programs use, and targets that CMake has itself.
 _RESERVED = re.compile(
     "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
     "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
     "union|unsigned|void|volatile|while|asm|and|or|not|xor|bool|class|delete|new|namespace|this|"
-    "template|try|catch|throw|using|main|policy|golden"
+    "template|try|catch|throw|using|main|policy|control_loop|all|clean|help|install|package|test"
 )
+
+# Headers of C, of POSIX, and of compilers and C libraries underneath: NAME.h lies on the path on
+# which a program's #include <math.h> is looked for, and would be taken for it.
+_SYSTEM_HEADERS = re.compile(
+    "assert|complex|ctype|errno|fenv|float|inttypes|iso646|limits|locale|math|setjmp|signal|"
+    "stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|stdnoreturn|string|tgmath|"
+    "threads|time|uchar|wchar|wctype|"
+    "aio|cpio|dirent|dlfcn|fcntl|fmtmsg|fnmatch|ftw|getopt|glob|grp|iconv|langinfo|libgen|"
+    "monetary|mqueue|ndbm|netdb|nl_types|poll|pthread|pwd|regex|sched|search|semaphore|spawn|"
+    "strings|stropts|syslog|tar|termios|trace|ulimit|unistd|utime|utmpx|wordexp|"
+    "alloca|byteswap|cpuid|endian|features|libio|malloc|memory|mm_malloc|unwind|values|xlocale|"
+    "arm_[a-z0-9_]+|[a-z0-9]+intrin"
+)
+
+_GENERATED_HEADERS = frozenset({"golden", "policy_bindings"})
+
+
+@cache
+def _own_headers() -> frozenset[str]:
+    """Headers of the command and of the boards' check, and what their include guards call them."""
+    written = (Path(__file__).parents[1] / "native").glob("*/*.h")
+    stems = _GENERATED_HEADERS | {path.stem for path in written}
+    return stems | {f"policy_{stem}" for stem in stems}
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a policy of that name would be in the way of its own build, or of its users'."""
+    return (
+        _RESERVED.fullmatch(name) is not None
+        or _SYSTEM_HEADERS.fullmatch(name) is not None
+        or name in _own_headers()
+    )
 
 
 def identifier_from_environment(environment: str) -> str:
     """A C identifier for an environment id: ``LunarLander-v3`` becomes ``lunarlander_v3``.
 
-    Names without one usable character become ``policy_``.
+    Names without one usable character become ``policy_``, and reserved ones end in ``_``.
     """
     name = re.sub(r"[^a-z0-9]+", "_", environment.lower()).strip("_")[:LONGEST].rstrip("_")
     if not name or not name[0].isalpha():
         name = f"policy_{name}"
-    return name + "_" if _RESERVED.fullmatch(name) else name
+    return name + "_" if is_reserved(name) else name
 
 
 def check_identifier(name: str) -> str:
     """*name*, if it can prefix C functions and name a library.
 
     Raises:
-        InvalidName: not ``[a-z][a-z0-9_]*``, longer than `LONGEST`, or a keyword.
+        InvalidName: not ``[a-z][a-z0-9_]*``, longer than `LONGEST`, or reserved: a keyword, or a
+            header that NAME.h would hide.
     """
-    if (
-        not re.fullmatch(r"[a-z][a-z0-9_]*", name)
-        or len(name) > LONGEST
-        or _RESERVED.fullmatch(name)
-    ):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST:
         raise InvalidName(
             f"{name!r} cannot prefix C functions: use a lower-case letter followed by letters, "
-            f"digits and underscores, at most {LONGEST} characters, and no keyword"
+            f"digits and underscores, at most {LONGEST} characters"
+        )
+    if is_reserved(name):
+        raise InvalidName(
+            f"{name!r} cannot prefix C functions: it is a keyword, or the name of a header or a "
+            f"target that builds need; use another one, such as {name}_policy"
         )
     return name
 

@@ -14,6 +14,7 @@ import pytest
 from dspctl.errors import InvalidName
 from dspctl.exporter.c import c_from_policy
 from dspctl.exporter.c.error_bound import output_error_bound
+from dspctl.exporter.c.names import identifier_from_environment
 from dspctl.exporter.c.strict import strict_outputs
 from dspctl.exporter.native.targets import NATIVE_TARGETS, NativeTarget
 from tests.exporter.c.compiled import (
@@ -210,6 +211,21 @@ def test_a_hostile_header_still_compiles(tmp_path: Path) -> None:
 def test_an_unusable_name_is_refused(name: str) -> None:
     with pytest.raises(InvalidName, match="cannot prefix C functions"):
         c_from_policy(make_policy(), name, NATIVE_TARGETS["cortex-m4"])
+
+
+@pytest.mark.parametrize("name", ["time", "json", "policy_golden", "policy_bindings", "arm_neon"])
+def test_a_header_of_that_name_would_be_hidden(name: str) -> None:
+    with pytest.raises(InvalidName, match=f"the name of a header.*such as {name}_policy"):
+        c_from_policy(make_policy(), name, NATIVE_TARGETS["cortex-m4"])
+
+
+@pytest.mark.parametrize(
+    ("environment", "name"),
+    [("Time", "time_"), ("Clock!", "clock_"), ("Test", "test_"), ("Time-v0", "time_v0")],
+)
+def test_an_environment_with_such_a_name_still_gives_one(environment: str, name: str) -> None:
+    assert identifier_from_environment(environment) == name
+    c_from_policy(make_policy(), name, NATIVE_TARGETS["cortex-m4"])
 
 
 def test_wide_layers_are_loops() -> None:

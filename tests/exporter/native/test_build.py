@@ -16,6 +16,7 @@ from dspctl.errors import (
     TargetTooSmall,
 )
 from dspctl.exporter.c import c_from_policy
+from dspctl.exporter.c.names import is_reserved
 from dspctl.exporter.native import compilers
 from dspctl.exporter.native.boards import BOARDS, build_board_check
 from dspctl.exporter.native.build import build_all, build_native, check_fits
@@ -142,6 +143,28 @@ def test_board_sources_compile_without_a_warning(case: CaseOf, target: str, tmp_
         flags = ("-std=c99", "-O2", *STRICTEST, "-I.", "-c", "-o", "unit.o")
         done = run(*ZIG_CC, *chosen, *flags, unit, folder=tmp_path)
         assert done.returncode == 0, done.stderr
+
+
+def test_no_name_hides_a_header_that_a_build_reads(case: CaseOf, tmp_path: Path) -> None:
+    """gcc lists every header that the command reads, those that others include among them."""
+    needs("gcc")
+    policy, golden = case("discrete")
+    command = command_sources(policy, NAME, golden)
+    (target,) = resolve_targets(["cpu"])
+    source = c_from_policy(policy, NAME, target)
+    write_files(
+        tmp_path,
+        {**command, f"{NAME}.h": source.header.encode(), f"{NAME}.c": source.source.encode()},
+    )
+    flags = (*target.system_flags, *COMMAND_FLAGS, "-M")
+    listed = run("gcc", *flags, *compiled(command), f"{NAME}.c", folder=tmp_path).stdout
+    headers = {Path(word) for word in re.findall(r"\S+\.h\b", listed)}
+    # Not bits/types.h and the like, which nobody looks for on the path without its folder.
+    inner = {"bits", "sys", "gnu", "asm", "asm-generic", "linux"}
+    top = {path.stem for path in headers if inner.isdisjoint(path.parts)}
+    nameable = {stem for stem in top if re.fullmatch(r"[a-z][a-z0-9_]*", stem)} - {NAME}
+    assert {"math", "time", "json", "golden", "stdint"} <= nameable
+    assert [stem for stem in sorted(nameable) if not is_reserved(stem)] == []
 
 
 def test_no_compiler(case: CaseOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -97,6 +97,13 @@ class Normalizer:
                 f"normaliser clip must be a positive number, not {self.clip}: "
                 "use None for no clipping"
             )
+        with np.errstate(over="ignore", under="ignore"):
+            single = np.float32(1 if self.clip is None else self.clip)
+        if not 0 < single < math.inf:
+            raise errors.PolicyFormat(
+                f"normaliser clip {self.clip} is no float32, as every backend computes: use a "
+                "number such as 10, or None for no clipping"
+            )
 
     def apply(self, x: FloatArray) -> FloatArray:
         """Normalise *x*, shape [..., inputs], in the precision of *x*."""

@@ -34,6 +34,10 @@ def test_normalizer_refuses_a_useless_clip() -> None:
     for clip in (0.0, -1.0, float("nan"), float("inf")):
         with pytest.raises(errors.PolicyFormat, match="positive number"):
             Normalizer(ONES, ONES, clip)
+    for clip in (1e39, 1e-60):
+        with pytest.raises(errors.PolicyFormat, match="no float32"):
+            Normalizer(ONES, ONES, clip)
+    Normalizer(ONES, ONES, 3.4028235e38)  # the largest float32, as its shortest decimal
 
 
 def test_integer_observations_are_refused_not_truncated() -> None:

@@ -188,6 +188,8 @@ DROP = object()
         ("normalizer_clip", float("nan"), errors.PolicyFormat),
         ("normalizer_clip", float("inf"), errors.PolicyFormat),
         ("normalizer_clip", 10**400, errors.PolicyFormat),
+        ("normalizer_clip", 1e39, errors.PolicyFormat),
+        ("normalizer_clip", 1e-60, errors.PolicyFormat),
         ("action", "argmax", errors.PolicyFormat),
         ("action", {}, errors.PolicyFormat),
         ("action", {"kind": "softmax", "start": 0}, errors.PolicyFormat),

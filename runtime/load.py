@@ -50,7 +50,14 @@ def load(path: str | PathLike[str], backend: str = "auto", *, trust: Trust | Non
     from dspctl.runtime.policy.file import SUFFIX, load_policy
 
     where = Path(path)
-    if where.is_file() or (where.suffix == SUFFIX and not where.is_dir()):
+    try:
+        is_file = where.is_file() or (where.suffix == SUFFIX and not where.is_dir())
+    except OSError as error:
+        raise errors.PolicyNotFound(
+            f"{where} cannot be read ({error.strerror or error}): check its permissions, or give "
+            "another path"
+        ) from error
+    if is_file:
         if backend not in ("auto", "numpy"):
             raise errors.BackendUnavailable(
                 f"{where} is a policy file, which only numpy runs: write a bundle with  "

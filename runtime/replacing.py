@@ -28,10 +28,10 @@ def exchange(one: Path, other: Path) -> bool:
 
 def remove(path: Path) -> None:
     """Remove a folder, file or link, as far as it goes."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        with suppress(OSError):
+    with suppress(OSError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink()
 
 

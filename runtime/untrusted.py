@@ -6,6 +6,7 @@ file that is larger than the memory. All of these are told apart before a byte i
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -44,6 +45,20 @@ def open_plain(path: Path, *, links: bool = True) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def followed(path: Path) -> Path:
+    """What a link leads to, or *path* itself.
+
+    Raises:
+        OSError: a folder above may not be looked into, or links lead to each other.
+    """
+    if not path.is_symlink():
+        return path
+    try:
+        return path.resolve()
+    except RuntimeError as error:  # what Python before 3.13 says of such links
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from error
 
 
 def read_bytes(path: Path, most_bytes: int, *, links: bool = True) -> bytes:

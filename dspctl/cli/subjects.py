@@ -43,9 +43,19 @@ def kind_of(path: Path) -> Kind:
     """Tell what *path* is; a folder that is nothing else is taken for a run.
 
     Raises:
-        PolicyNotFound: there is nothing at *path*, or the folder of a search or a study, which
-            hold many.
+        PolicyNotFound: there is nothing at *path*, it may not be looked at, or it is the folder of
+            a search or a study, which hold many.
     """
+    try:
+        return _kind_of(path)
+    except OSError as error:
+        raise PolicyNotFound(
+            f"{path} cannot be read ({error.strerror or error}): check its permissions, or give "
+            "another path"
+        ) from error
+
+
+def _kind_of(path: Path) -> Kind:
     from dspctl.runtime.bundle import MANIFEST
 
     if path.is_dir():

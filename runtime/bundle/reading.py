@@ -23,7 +23,7 @@ from dspctl.runtime.on_demand import errors
 from dspctl.runtime.policy.file import policy_from_bytes
 from dspctl.runtime.records import record
 from dspctl.runtime.reference.golden import GOLDEN, Golden, golden_from_bytes
-from dspctl.runtime.untrusted import read_bytes
+from dspctl.runtime.untrusted import followed, read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,9 +113,8 @@ def open_bundle(
         KeyProblem, MissingExtra: the keys cannot be read, or there is nothing to check them with.
         PolicyProblem: the policy inside cannot be used.
     """
-    if path.is_symlink():
-        path = path.resolve()
     try:
+        path = followed(path)
         bundle = _open(path, hold or (lambda name: True), trust)
         _ = bundle.golden, bundle.artefacts
     except errors.BundleProblem as error:

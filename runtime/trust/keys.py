@@ -126,11 +126,13 @@ def public_keys(paths: Iterable[str | os.PathLike[str]]) -> Mapping[str, bytes]:
     for each in paths:
         path = Path(each)
         files = [path]
-        if path.is_dir():
-            try:
+        try:
+            is_folder = path.is_dir()
+            if is_folder:
                 files = sorted(entry for entry in path.iterdir() if entry.suffix == PUBLIC_SUFFIX)
-            except OSError as error:
-                raise _unreadable(path, error) from error
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        if is_folder:
             if len(files) > _MOST_KEYS:
                 raise KeyFormat(
                     f"{path} holds {len(files)} {PUBLIC_SUFFIX} files, and at most {_MOST_KEYS} "

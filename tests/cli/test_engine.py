@@ -97,6 +97,15 @@ def test_build_again_needs_force_and_keeps_the_timing_cache(
     assert device.config.cache.data == CACHE
 
 
+def test_a_folder_that_cannot_be_looked_into(
+    call: Call, device: Any, bundle: Path, tmp_path: Path
+) -> None:
+    """As one that is closed to this user: what an earlier build left there is not needed."""
+    done = call("engine", "build", bundle, "-o", tmp_path / ("x" * 300))
+    assert done.code == 2
+    assert "File name too long" in done.stderr
+
+
 def test_another_precision_and_folder(
     call: Call, device: Any, bundle: Path, tmp_path: Path, policy: Policy
 ) -> None:

@@ -14,6 +14,8 @@ import pytest
 
 from dspctl import errors, trainer
 from dspctl.cli.app import EXIT_ERROR
+from dspctl.runtime import load
+from dspctl.runtime.trust.keys import public_keys
 from tests.cli.conftest import Call, Damage, Outcome
 
 SUBJECTS = ("compact", "export", "inspect", "eval", "bench", "shrink")
@@ -169,6 +171,35 @@ def test_an_empty_run_folder(call: Call, tmp_path: Path) -> None:
 def test_nothing_at_the_path(call: Call, tmp_path: Path) -> None:
     for command in SUBJECTS:
         assert_sentence(call(command, tmp_path / "gone"), "there is nothing at", "run folder")
+
+
+def test_a_path_that_no_system_call_takes(call: Call, policy: Path, tmp_path: Path) -> None:
+    """As of one below a folder that is closed to this user, who is not closed out as root."""
+    path = tmp_path / ("x" * 300)
+    words: list[list[str | Path]] = [[each, path] for each in (*SUBJECTS, "verify", "run")]
+    words += [
+        ["deploy", path, "--to", tmp_path / "to"],
+        ["engine", "build", path],
+        ["train", "CartPole-v1", "--method", "kd", "--teacher", path, "-o", tmp_path / "run"],
+    ]
+    for each in words:
+        assert_sentence(call(*each), "File name too long")
+    with pytest.raises(errors.KeyNotFound, match="File name too long"):
+        public_keys([path])
+    with pytest.raises(errors.PolicyNotFound, match="File name too long"):
+        load(path)
+    assert list(tmp_path.iterdir()) == []
+    out = tmp_path / ("y" * 250)  # and the temporary folder beside it does not
+    done = call("export", policy, "--target", "onnx", "-o", out, "--no-gate")
+    assert_sentence(done, f"could not write {out} (File name too long)")
+
+
+def test_links_that_lead_to_each_other(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    loop = tmp_path / "loop"
+    for words in (["verify", loop], ["deploy", loop, "--to", tmp_path / "to"], ["inspect", loop]):
+        assert_sentence(call(*words), str(loop))
+    assert [path.name for path in tmp_path.iterdir()] == ["loop"]
 
 
 @pytest.mark.parametrize(

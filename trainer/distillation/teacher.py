@@ -84,7 +84,11 @@ def policy_of(source: Path) -> Policy:
     """The policy file at *source*, or what the run in that folder delivered; raises as above."""
     from dspctl.trainer.runs.checkpoint import load_run
 
-    return load_run(source).policy() if source.is_dir() else load_policy(source)
+    try:
+        is_run = source.is_dir()
+    except OSError:
+        is_run = False  # load_policy says why it cannot be looked at
+    return load_run(source).policy() if is_run else load_policy(source)
 
 
 def _same_range(rule: ActionRule, task: Task) -> bool:

@@ -48,7 +48,7 @@ def opened(
     if resume:
         load_run(run)  # what is none stays as it was, without a lock in it
     else:  # all of it before anything of an older run is replaced
-        config = _checked(config, describe(config.environment))
+        config = _checked(config, run, describe(config.environment))
         check_room(run, force=force)
     with locked(run, RunLocked, wait_s=_LOCK_S):
         here = describe_here()
@@ -59,14 +59,21 @@ def opened(
         yield Opened(folder, resume, here, replaced)
 
 
-def _checked(config: TrainConfig, task: Task) -> TrainConfig:
+def _checked(config: TrainConfig, run: Path, task: Task) -> TrainConfig:
     """The settings of a new run, which agree with its teacher's.
 
     Raises:
-        ConfigProblem: the method takes no teacher, or no start.
+        ConfigProblem: the method takes no teacher, or no start; or one of them lies in the folder
+            *run*, which is emptied for the new run.
         TeacherMismatch: the teacher is of another environment.
     """
     _check_method(config)
+    for name, given in (("teacher", config.teacher), ("start", config.start)):
+        if given and Path(given).resolve().is_relative_to(run.resolve()):
+            raise ConfigProblem(
+                f"the {name} {given} is what {run} holds, and a new run replaces that: name "
+                "another folder with -o"
+            )
     if method_named(config.method).teacher and config.teacher:
         return _reconciled(config, open_teacher(Path(config.teacher), task))
     return config

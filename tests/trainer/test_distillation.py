@@ -1,6 +1,7 @@
 """Learning from a teacher: what it says, what is taken over, and runs from end to end."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,22 @@ def test_a_teacher_of_another_environment_is_refused(tmp_path: Path, teacher_run
     path = save_policy(odd, tmp_path / "odd.safetensors")
     with pytest.raises(TeacherMismatch, match="which has changed since"):
         train(recipe("CartPole-v1", method="dsp-kd", teacher=str(path)), tmp_path / "run")
+
+
+@pytest.mark.parametrize("named", [".", "policy.safetensors", "link"])
+@pytest.mark.parametrize("setting", ["teacher", "start"])
+def test_a_student_does_not_replace_what_it_learns_from(
+    tmp_path: Path, teacher_run: Path, setting: str, named: str
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(teacher_run, run)
+    (tmp_path / "link").symlink_to(run / "policy.safetensors")
+    given = tmp_path / "link" if named == "link" else run / named
+    config = tiny(method="kd", **{"teacher": str(teacher_run), setting: str(given)})
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    with pytest.raises(ConfigProblem, match=rf"the {setting} .* another folder with -o"):
+        train(config, run, force=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_a_pruned_student_of_a_run(tmp_path: Path, teacher_run: Path) -> None:

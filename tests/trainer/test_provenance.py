@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import dspctl
+from dspctl.errors import ConfigProblem
 from dspctl.runtime.machine import this_machine
 from dspctl.trainer import METHODS, load_run, train
 from dspctl.trainer.runs import provenance
+from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.runs.provenance import describe_here, differences, facts
 from dspctl.trainer.settings.config import TrainConfig
 from tests.trainer.outcomes import assert_same
@@ -67,6 +69,35 @@ def test_a_run_records_where_it_was_made(tmp_path: Path, monkeypatch: pytest.Mon
     assert all({"library", "kernel", "threads"} <= set(entry) for entry in record["blas"])
     assert record["variables"]["OPENBLAS_CORETYPE"] == "Prescott"
     assert record["variables"]["MKL_CBWR"] == "COMPATIBLE"
+
+
+@pytest.mark.parametrize("word", ["one\ntwo", "x" * 5_000, "right\u200fto left", "latin\udce4"])
+def test_whatever_the_shell_gave_the_run_can_be_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["dspctl", "train", "-o", word])
+    monkeypatch.setenv("MKL_WORD", word)
+    monkeypatch.setenv(f"MKL_{word}", "1")
+    config = tiny(steps=2_048)
+    run = train(config, tmp_path / "run", should_stop=lambda: True).run
+    monkeypatch.setenv("MKL_WORD", f"again {word}")
+    assert train(config, run, resume=True).finished
+    info = load_run(run).info
+    assert info["provenance"]["command"].startswith("dspctl train -o ")
+    assert "MKL_WORD" in info["provenance"]["variables"]
+    assert info["resumptions"][0]["differs"]["variables"]
+
+
+def test_a_teacher_in_a_folder_of_any_name(tmp_path: Path) -> None:
+    """One that is named could not be read from the settings; one that is trained first is noted."""
+    odd = tmp_path / "right\u200fto left"
+    teacher = train(tiny(method="ppo", steps=1_024), odd).run
+    for name in ("teacher", "start"):
+        with pytest.raises(ConfigProblem, match=f"{name} is no path .* rename"):
+            tiny(method="kd", **{name: str(teacher)})
+    folder = RunFolder.create(tmp_path / "run", tiny(method="kd"), {}, force=False)
+    folder.write_teacher(load_run(teacher).policy(), source=str(teacher), sha256="0")
+    assert load_run(folder.path).info["teacher"]["source"].endswith("right\ufffdto left")
 
 
 def test_the_kernel_is_the_one_that_was_chosen() -> None:

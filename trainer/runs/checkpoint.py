@@ -37,6 +37,7 @@ from dspctl.trainer.runs import checkpoint_file
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.runs.reading import check_info, metric_rows, read_json, read_tensors
+from dspctl.trainer.runs.records import as_line
 from dspctl.trainer.runs.room import make_room
 from dspctl.trainer.runs.state import TrainState
 from dspctl.trainer.runs.state_parts import pack, unpack
@@ -189,7 +190,7 @@ class RunFolder:
 
     def write_teacher(self, policy: Policy, *, source: str, sha256: str) -> None:
         """Keep a copy of the teacher, and note where it came from."""
-        self.write_info(teacher={"source": source, "sha256": sha256})
+        self.write_info(teacher={"source": as_line(source), "sha256": sha256})
         save_policy(policy, self.path / "teacher.safetensors", force=True)
 
     def candidate(self, iteration: int) -> Path:

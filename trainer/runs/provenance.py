@@ -19,6 +19,7 @@ from threadpoolctl import threadpool_info
 import dspctl
 from dspctl.runtime.machine import this_machine
 from dspctl.runtime.versions import installed_versions
+from dspctl.trainer.runs.records import as_line, as_name
 
 LIBRARIES = ("numpy", "torch", "gymnasium", "envpool", "mujoco", "safetensors")
 """Distributions that a run's numbers may depend on; those that are not installed are left out."""
@@ -62,7 +63,7 @@ def describe_here() -> dict[str, Any]:
             for entry in _blas()
         ],
         "variables": {
-            name: value
+            as_name(name): as_line(value)
             for name, value in sorted(os.environ.items())
             if name in _VARIABLES or name.startswith(_VARIABLE_PREFIX)
         },
@@ -119,11 +120,12 @@ def _blas() -> list[dict[str, Any]]:
 
 
 def _command() -> str:
-    """The command line of this process, the command itself by its name."""
+    """The command line of this process, the command itself by its name; on one line, and cut where
+    it is very long."""
     name = Path(sys.argv[0]).name if sys.argv and sys.argv[0] else "python"
     if name == "__main__.py" and Path(sys.argv[0]).parent.name == "dspctl":
         name = "dspctl"
-    return shlex.join([name, *sys.argv[1:]])
+    return as_line(shlex.join([name, *sys.argv[1:]]))
 
 
 @cache  # the code that runs is the code that was there when it was first asked

@@ -3,10 +3,25 @@
 from typing import Any
 
 from dspctl.runtime.strict_json import Fields
-from dspctl.runtime.untrusted import check_name, is_plain
+from dspctl.runtime.untrusted import LONGEST_NAME, check_name, is_plain, visible_name
 
 _LONGEST_TEXT = 4096
 _MOST = 1000
+
+
+def as_line(text: str) -> str:
+    """*text* as `check_line` reads it: what comes from a shell may hold anything, and a record that
+    cannot be read would take the whole run with it."""
+    return _cut(visible_name(text), _LONGEST_TEXT)
+
+
+def as_name(text: str) -> str:
+    """*text* as a record may have it for a name."""
+    return _cut(visible_name(text), LONGEST_NAME)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def check_line(text: Any, where: str) -> str:

@@ -13,6 +13,7 @@ from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.runs.provenance import differences
+from dspctl.trainer.runs.records import as_line
 from dspctl.trainer.pruning import method_named
 from dspctl.trainer.runs.state import TrainState
 
@@ -72,7 +73,7 @@ def note(
         return
     entry: dict[str, Any] = {"steps": steps, "environments": "anew" if anew else "restored"}
     if changed := differences(folder.info.get("provenance", {}), here):
-        entry["differs"] = {name: list(pair) for name, pair in changed.items()}
+        entry["differs"] = {name: [*map(as_line, pair)] for name, pair in changed.items()}
     if before:
         entry["settings"] = {
             name: [value, getattr(folder.config, name)] for name, value in before.items()
@@ -110,7 +111,7 @@ def deliver_last_good(
         seconds=state.seconds,
         units=list(state.actor.network.hidden),
         critic_units=list(state.critic.network.hidden),
-        diverged={"steps": at, "reason": str(error)},
+        diverged={"steps": at, "reason": as_line(str(error))},
     )
     kept = f"of step {state.steps}, and the policy it had," if state.iteration else "of the start"
     return TrainingDiverged(

@@ -38,10 +38,10 @@ _PATHS = ("teacher", "start")
 
 
 def check_limits(config: "TrainConfig") -> None:
-    """Refuse what no machine can hold.
+    """Refuse what no machine can hold, and what a run could not read again.
 
     Raises:
-        ConfigProblem: a number is too large.
+        ConfigProblem: a number is too large, or a path cannot be written down.
         ImpossibleWidths: too many layers or parameters.
     """
     for name, most in _LARGEST.items():
@@ -62,6 +62,8 @@ def check_limits(config: "TrainConfig") -> None:
             f"a rollout of {config.environments} environments and {config.rollout_steps} steps has "
             f"more than {_MOST_TRANSITIONS} transitions: lower one of them"
         )
+    for name in _PATHS:
+        _check_path(name, getattr(config, name))
     for name in ("hidden", "actor_hidden"):
         widths = getattr(config, name) or ()
         weights = sum(a * b for a, b in pairwise(widths)) + sum(widths)
@@ -93,7 +95,7 @@ def checked_values(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[
 
 def _checked(name: str, value: Any, kind: Any) -> Any:
     """*value* as a *kind*."""
-    from dspctl.runtime.untrusted import check_name, is_plain, visible
+    from dspctl.runtime.untrusted import check_name
 
     if value is None and type(None) in get_args(kind):
         return None
@@ -112,13 +114,23 @@ def _checked(name: str, value: Any, kind: Any) -> Any:
     if not isinstance(value, str):
         raise _wrong(name, "a text", value)
     if name in _PATHS:
-        if len(value) > _LONGEST_PATH or not is_plain(value):
-            raise ConfigProblem(f"{name} is no path: {visible(value)[:80]!r}")
-        return value
+        return _check_path(name, value)
     try:
         return check_name(value, name)
     except ValueError as error:
         raise ConfigProblem(f"{error}: correct it there") from error
+
+
+def _check_path(name: str, value: str) -> str:
+    """*value*, if it is a path that ``config.json`` can hold."""
+    from dspctl.runtime.untrusted import is_plain, visible_name
+
+    if len(value) > _LONGEST_PATH or not is_plain(value):
+        raise ConfigProblem(
+            f"{name} is no path that a run can write down: {visible_name(value)[:80]!r} is too "
+            "long, or holds a control character or one that is not UTF-8, so rename what it names"
+        )
+    return value
 
 
 def _wrong(name: str, wanted: str, value: Any) -> ConfigProblem:

@@ -11,6 +11,7 @@ from dspctl.errors import ConfigProblem
 from dspctl.runtime import Runner
 from dspctl.runtime.statistics import mean_interval
 from dspctl.trainer.environments import describe, make
+from dspctl.trainer.environments.inside import clip_into
 
 # Training draws its environment seeds below 1e9, so no evaluation episode was ever trained on.
 EVALUATION_SEED = 2_000_000_000
@@ -80,6 +81,7 @@ def evaluate(
         raise ConfigProblem(f"episodes must be at least 1, not {episodes}")
     describe(environment)
     lanes = [make(environment, disable_env_checker=True) for _ in range(min(_LANES, episodes))]
+    clip = clip_into(lanes[0])
     returns = np.zeros(episodes)
     lengths = np.zeros(episodes, np.int64)
     running = list(range(len(lanes)))  # the episode each lane plays
@@ -92,7 +94,7 @@ def evaluate(
         while running:
             if record is not None:
                 record.append(current.copy())
-            actions = act(current) if loops is None else loops.act(current)
+            actions = clip(act(current) if loops is None else loops.act(current))
             still = []
             for row, episode in enumerate(running):
                 lane = lanes[row]

@@ -5,6 +5,7 @@ from typing import Any
 from dspctl.errors import ConfigProblem
 from dspctl.runtime import Policy
 from dspctl.trainer.environments import describe, make
+from dspctl.trainer.environments.inside import clip_into
 
 
 class Episodes:
@@ -38,6 +39,7 @@ class Episodes:
                 f"for {policy.environment} does not: give another --env"
             )
         self._environment = make(environment, disable_env_checker=True)
+        self._clip = clip_into(self._environment)
         self._seed, self._sum = seed, 0.0
         self._observation: Any = None
         self.finished = 0
@@ -55,7 +57,7 @@ class Episodes:
         if self._observation is None:
             self._reset()
         self._observation = None  # until the environment has given the next one
-        following, reward, terminated, truncated, _ = self._environment.step(action)
+        following, reward, terminated, truncated, _ = self._environment.step(self._clip(action))
         self._sum += float(reward)
         if not (terminated or truncated):
             self._observation = following

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dspctl.errors import ConfigProblem, MissingExtra
 from dspctl.trainer.environments import Task, make
+from dspctl.trainer.environments.inside import clip_into
 from dspctl.trainer.environments.older import envpool_has, quiet
 from dspctl.trainer.environments.state import restorable, restore, states_of
 
@@ -116,6 +117,7 @@ class GymnasiumVector:
             autoreset_mode=AutoresetMode.NEXT_STEP,
         )
         self._seed = seed
+        self._clip = clip_into(self._env.envs[0])
 
     def reset(self) -> NDArray[Any]:
         """First observations."""
@@ -124,7 +126,7 @@ class GymnasiumVector:
 
     def step(self, actions: NDArray[Any]) -> Step:
         """Step all environments."""
-        return Step(*self._env.step(actions)[:4])
+        return Step(*self._env.step(self._clip(actions))[:4])
 
     def state(self) -> list[dict[str, Any]] | None:
         """Of every environment, and whether its next step only resets."""

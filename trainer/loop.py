@@ -37,6 +37,7 @@ from dspctl.trainer.pruning import method_named
 from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.runs.handover import carry_of, take_over
 from dspctl.trainer.runs.metrics import EpisodeStatistics, MetricsWriter, progress_figures
+from dspctl.trainer.runs.resuming import return_to_checkpoint
 from dspctl.trainer.runs.state import TrainState
 from dspctl.trainer.selection import OnTrial, Selection, Trials
 from dspctl.trainer.settings.config import TrainConfig
@@ -115,7 +116,10 @@ class Loop:
             started = perf_counter()
             self.best = self.selection.best()
             state.seconds += perf_counter() - started
-        self.save("finished" if finished else "interrupted")
+        if self.watch.suspicious and not finished and not enough:
+            self.leave()
+        else:
+            self.save("finished" if finished else "interrupted")
         return finished
 
     def _end_critic(self) -> None:
@@ -254,6 +258,20 @@ class Loop:
             units=list(state.actor.network.hidden),
             critic_units=list(state.critic.network.hidden),
             time_split_s=self.seconds,
+        )
+
+    def leave(self) -> None:
+        """Stop where no checkpoint should replace the one that is there: the run goes on from that,
+        and until then its policy is the run's."""
+        self._end_critic()
+        self.metrics.sync()
+        state = return_to_checkpoint(self.folder, self.task, "interrupted")
+        log.warning(
+            "the policy explores next to nothing (updates in a row: %d), so the checkpoint of step "
+            "%d stays, and %s goes on from there",
+            self.watch.collapsed,
+            state.steps,
+            self.folder.path,
         )
 
 

@@ -31,17 +31,21 @@ class Watch:
     Args:
         config: its settings, named in what is said.
         task: its environment.
+
+    Attributes:
+        collapsed: updates in a row, up to now, with too little entropy; a run that is gone on with
+            goes on counting.
     """
 
     def __init__(self, config: TrainConfig, task: Task) -> None:
         self._config = config
         self._least = LEAST_ENTROPY if task.discrete else LEAST_ENTROPY_PER_DIMENSION * task.outputs
-        self._collapsed = 0
+        self.collapsed = 0
 
     @property
     def suspicious(self) -> bool:
         """Whether the last update looked bad, so that no checkpoint should replace an older one."""
-        return self._collapsed > 0
+        return self.collapsed > 0
 
     def actor(self, figures: Mapping[str, float], parameters: Vector) -> None:
         """Judge an update of the actor by its figures, `ActorStats` or `ImitationStats`.
@@ -61,8 +65,8 @@ class Watch:
                 f"with --target-kl 0.02 (it is {self._config.target_kl:g})"
             )
         entropy = figures.get("entropy", math.inf)
-        self._collapsed = self._collapsed + 1 if entropy < self._least else 0
-        if self._collapsed >= PATIENCE:
+        self.collapsed = self.collapsed + 1 if entropy < self._least else 0
+        if self.collapsed >= PATIENCE:
             raise TrainingDiverged(
                 f"the policy's entropy was {entropy:.3g}, less than {self._least:g}, in {PATIENCE} "
                 f"updates in a row, so it explores nothing: raise --entropy (it is "

@@ -142,6 +142,56 @@ def test_the_run_ends_at_its_last_good_checkpoint(
     assert_same(run, good)
 
 
+def test_a_stop_while_it_looks_bad_keeps_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = tiny(steps=20_480, checkpoint_seconds=0.0, method="ppo")
+    good, run = tmp_path / "good", tmp_path / "run"
+    train(config, good, should_stop=from_call(3, lambda: True, lambda: False))
+    for resume in (False, True):  # whoever stops again and again does not lose it either
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Loop,
+                "_update_actor",
+                from_call(1 if resume else 4, actor_figures(entropy=0.0), Loop._update_actor),
+            )
+            stop = from_call(3 if resume else 6, lambda: True, lambda: False)
+            assert not train(config, run, resume=resume, should_stop=stop).finished
+        assert "(updates in a row: 3), so the checkpoint of step 3072 stays" in caplog.text
+        opened = load_run(run)
+        assert opened.info["status"] == "interrupted"
+        assert opened.info["steps"] == 3 * 1024
+        for name in ("policy.safetensors", "observations.safetensors", "checkpoint.safetensors"):
+            assert same_numbers(run / name, good / name)
+    train(config, good, resume=True)
+    assert train(config, run, resume=True).finished
+    assert_same(run, good)
+
+
+def test_the_count_goes_on_where_a_run_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What ended early, with a policy that was good enough, is saved whatever its entropy."""
+    config = tiny(steps=20_480, checkpoint_seconds=0.0, method="ppo", trials=4)
+    run, first = tmp_path / "run", 8
+    strike = from_call(first, actor_figures(entropy=0.0), Loop._update_actor)
+    monkeypatch.setattr(Loop, "_update_actor", strike)
+    train(config, run, on_trial=lambda trial, policy: True)
+    ended = load_run(run).info["trials"][0]["iteration"]
+    assert first < ended < first + PATIENCE - 1
+    last = (first + PATIENCE - 2) * 1024
+    with pytest.raises(TrainingDiverged, match=rf"after step {last}: .*entropy"):
+        train(config, run, resume=True, on_trial=lambda trial, policy: False)
+
+
+def same_numbers(one: Path, other: Path) -> bool:
+    """Of all but the clock, which a checkpoint has in its metadata."""
+    from safetensors.numpy import load_file
+
+    a, b = load_file(one), load_file(other)
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
 def poison(self: Adam, parameters: Any, *_: object, **__: object) -> float:
     parameters[0] = np.nan
     return 0.0

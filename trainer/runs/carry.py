@@ -59,6 +59,7 @@ class Carry:
         normalizer: the one that the actor acted with last, or None.
         value_loss: of the critic's update that no record holds yet.
         memory: None where the teacher does not teach alone any more.
+        collapsed: updates in a row with too little entropy, `Watch.collapsed`.
     """
 
     running: Running | None
@@ -68,12 +69,14 @@ class Carry:
     normalizer: Normalizer | None
     value_loss: float | None
     memory: Remembered | None
+    collapsed: int = 0
 
     def pack(self) -> tuple[Arrays, dict[str, Any]]:
         """As arrays and JSON values."""
         arrays: Arrays = {"carry.returns": self.returns, "carry.lengths": self.lengths}
         meta: dict[str, Any] = {
             "value_loss": self.value_loss,
+            "collapsed": self.collapsed,
             "recorded": [len(rows) for rows in self.recorded],
         }
         if self.recorded:
@@ -126,4 +129,5 @@ class Carry:
             normalizer=normalizer,
             value_loss=meta["value_loss"],
             memory=memory,
+            collapsed=meta.get("collapsed", 0),  # which earlier versions did not write
         )

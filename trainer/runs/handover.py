@@ -34,6 +34,7 @@ def carry_of(loop: "Loop") -> Carry:
         normalizer=loop.normalizer,
         value_loss=loop.value_loss,
         memory=loop.memory.remembered() if teaches else None,
+        collapsed=loop.watch.collapsed,
     )
 
 
@@ -43,6 +44,7 @@ def take_over(loop: "Loop", carry: Carry) -> bool:
     loop.recorded.extend(carry.recorded)
     loop.normalizer = carry.normalizer
     loop.value_loss = carry.value_loss
+    loop.watch.collapsed = carry.collapsed
     if carry.memory is not None:
         loop.memory.restore(carry.memory)
     running = carry.running

@@ -101,23 +101,33 @@ def deliver_last_good(
         error: what was found.
         at: environment steps before the iteration in which it was found.
     """
-    state = folder.load_state(task)
-    if state.iteration:
-        _write_policy(folder, task, state)
+    found = {"steps": at, "reason": as_line(str(error))}
+    state = return_to_checkpoint(folder, task, "diverged", diverged=found)
     rate = folder.config.learning_rate
-    folder.write_info(
-        status="diverged",
-        steps=state.steps,
-        seconds=state.seconds,
-        units=list(state.actor.network.hidden),
-        critic_units=list(state.critic.network.hidden),
-        diverged={"steps": at, "reason": as_line(str(error))},
-    )
     kept = f"of step {state.steps}, and the policy it had," if state.iteration else "of the start"
     return TrainingDiverged(
         f"training diverged after step {at}: {error}; the checkpoint {kept} is good, so go on from "
         f"there with  dspctl train --resume {folder.path} --learning-rate {_SLOWER * rate:.1g}"
     )
+
+
+def return_to_checkpoint(
+    folder: RunFolder, task: Task, status: str, **entries: Any
+) -> TrainState:
+    """Make the run what it was at its last checkpoint: the policy, where training had begun by
+    then, and ``run.json`` with *status* and *entries*; returns that checkpoint."""
+    state = folder.load_state(task)
+    if state.iteration:
+        _write_policy(folder, task, state)
+    folder.write_info(
+        status=status,
+        steps=state.steps,
+        seconds=state.seconds,
+        units=list(state.actor.network.hidden),
+        critic_units=list(state.critic.network.hidden),
+        **entries,
+    )
+    return state
 
 
 def _write_policy(folder: RunFolder, task: Task, state: TrainState) -> None:

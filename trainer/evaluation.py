@@ -11,6 +11,7 @@ from dspctl.errors import ConfigProblem
 from dspctl.runtime import Runner
 from dspctl.runtime.statistics import mean_interval
 from dspctl.trainer.environments import describe, make
+from dspctl.trainer.environments.ends import check_end
 from dspctl.trainer.environments.inside import clip_into
 
 # Training draws its environment seeds below 1e9, so no evaluation episode was ever trained on.
@@ -75,7 +76,8 @@ def evaluate(
 
     Raises:
         ConfigProblem: *episodes* is below 1.
-        UnknownEnvironment, UnsupportedSpace, EnvironmentProblem: see `describe`.
+        EnvironmentProblem: an episode did not end; or see `describe`.
+        UnknownEnvironment, UnsupportedSpace: see `describe`.
     """
     if episodes < 1:
         raise ConfigProblem(f"episodes must be at least 1, not {episodes}")
@@ -112,6 +114,8 @@ def evaluate(
                         loops.restart(row)
                     running[row] = started
                     started += 1
+                else:
+                    check_end(environment, int(lengths[episode]))
                 current[row] = observation
                 still.append(row)
             if len(still) < len(running):

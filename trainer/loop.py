@@ -39,7 +39,7 @@ from dspctl.trainer.runs.handover import carry_of, take_over
 from dspctl.trainer.runs.metrics import EpisodeStatistics, MetricsWriter, progress_figures
 from dspctl.trainer.runs.resuming import return_to_checkpoint
 from dspctl.trainer.runs.state import TrainState
-from dspctl.trainer.selection import OnTrial, Selection, Trials
+from dspctl.trainer.selection import OnTrial, Selection, Stopped, Trials
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.watch import Watch
 
@@ -99,8 +99,32 @@ class Loop:
         """Iterate to the end, or until asked to stop; returns True at the end."""
         config, state = self.config, self.state
         self.folder.write_info(vector_backend=self.vector.backend)
-        saved_at, enough = perf_counter(), False
-        while state.iteration < config.iterations:
+        self.selection.should_stop = should_stop
+        try:
+            enough = self._iterations(on_progress, should_stop)
+            finished = state.iteration >= config.iterations
+            if finished and not enough:  # else the last policy is the one that was good enough
+                started = perf_counter()
+                self.best = self.selection.best()
+                state.seconds += perf_counter() - started
+        except Stopped:
+            enough = finished = False
+        if self.watch.suspicious and not finished and not enough:
+            self.leave()
+        else:
+            self.save("finished" if finished else "interrupted")
+        return finished
+
+    def _iterations(
+        self,
+        on_progress: Callable[[Progress], None] | None,
+        should_stop: Callable[[], bool] | None,
+    ) -> bool:
+        """`run` up to its last iteration; returns whether a policy was good enough to end with."""
+        config, state = self.config, self.state
+        saved_at = perf_counter()
+        enough = self.selection.owed(state.iteration) and self.consider()
+        while state.iteration < config.iterations and not enough:
             progress = self.iterate()
             enough = self.selection.due(state.iteration) and self.consider()
             if on_progress is not None:
@@ -111,16 +135,7 @@ class Loop:
             if due and not self.watch.suspicious:
                 self.save("running")
                 saved_at = perf_counter()
-        finished = state.iteration >= config.iterations
-        if finished and not enough:  # else the last policy is the one that was good enough
-            started = perf_counter()
-            self.best = self.selection.best()
-            state.seconds += perf_counter() - started
-        if self.watch.suspicious and not finished and not enough:
-            self.leave()
-        else:
-            self.save("finished" if finished else "interrupted")
-        return finished
+        return enough
 
     def _end_critic(self) -> None:
         """Wait for the critic's update and judge it; its loss waits for the next record."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from dspctl.runtime import Policy, load_policy
 from dspctl.trainer.environments import Task
+from dspctl.trainer.environments.ends import check_end
 from dspctl.trainer.environments.vector import make_vector
 from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.settings.config import TrainConfig
@@ -24,6 +25,11 @@ TRIAL_SEED = 1_500_000_000
 """Between the seeds of training, below 1e9, and those of evaluation, from 2e9."""
 _FINALISTS = 3
 _FINAL_EPISODES = 30
+_ASKED_EVERY = 1_000  # steps of a trial: more than most have, and about a second of a simulator
+
+
+class Stopped(Exception):
+    """A trial was asked to stop in the middle. The loop catches it; the trial is played again."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,9 @@ class Trials(ABC):
         task: its environment.
         first: iteration after which policies are tried.
         iteration: iterations finished; later trials, of a process that was killed, are forgotten.
+
+    Attributes:
+        should_stop: asked now and then in a trial; True ends it with `Stopped`.
     """
 
     episodes = 8
@@ -72,6 +81,7 @@ class Trials(ABC):
             if each["iteration"] <= iteration
         ]
         self._saved = iteration
+        self.should_stop: Callable[[], bool] | None = None
 
     @abstractmethod
     def chosen(self, trials: Sequence[Trial]) -> list[int]:
@@ -88,6 +98,10 @@ class Trials(ABC):
     def due(self, iteration: int) -> bool:
         """Whether the policy is to be tried after *iteration* iterations."""
         return iteration in self._due
+
+    def owed(self, iteration: int) -> bool:
+        """Whether the trial after *iteration* iterations is due and was stopped in the middle."""
+        return self.due(iteration) and all(one.iteration != iteration for one in self.trials)
 
     def consider(self, iteration: int, policy: Policy) -> Trial:
         """Try a policy, and keep it if it may be delivered."""
@@ -114,7 +128,8 @@ class Trials(ABC):
 
     def mean_return(self, policy: Policy, episodes: int) -> float:
         """Of a policy in so many episodes, the same ones for all policies."""
-        return float(play_once(policy, self.task, self.config, episodes).mean())
+        stop = self.should_stop
+        return float(play_once(policy, self.task, self.config, episodes, should_stop=stop).mean())
 
 
 class Selection(Trials):
@@ -142,12 +157,22 @@ class Selection(Trials):
 
 
 def play_once(
-    policy: Policy, task: Task, config: TrainConfig, episodes: int, seed: int = TRIAL_SEED
+    policy: Policy,
+    task: Task,
+    config: TrainConfig,
+    episodes: int,
+    seed: int = TRIAL_SEED,
+    *,
+    should_stop: Callable[[], bool] | None = None,
 ) -> NDArray[np.float64]:
     """Undiscounted returns of one deterministic episode in each of *episodes* environments.
 
     Returns:
         float64 [episodes].
+
+    Raises:
+        Stopped: *should_stop*, which long episodes ask now and then, said so.
+        EnvironmentProblem: an episode did not end.
     """
     vector = make_vector(
         task,
@@ -159,12 +184,17 @@ def play_once(
     try:
         returns = np.zeros(episodes)
         running = np.ones(episodes, bool)
-        observations = vector.reset()
+        observations, steps = vector.reset(), 0
         while running.any():
+            if steps and steps % _ASKED_EVERY == 0:
+                check_end(task.environment, steps)
+                if should_stop is not None and should_stop():
+                    raise Stopped
             step = vector.step(policy.act(observations.astype(np.float32)))
             returns += np.where(running, step.rewards, 0)
             running &= ~(step.terminated | step.truncated)
             observations = step.observations
+            steps += 1
     finally:
         vector.close()
     return returns

@@ -149,7 +149,7 @@ def test_a_number_that_is_not_finite_replaces_nothing(run: Path) -> None:
 def test_candidates_of_both_checkpoints_stay(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one before the last may need a policy that was displaced since."""
     scores = iter([5.0, 6.0, 7.0, 8.0, 9.0, 4.0])
-    monkeypatch.setattr(selection, "play_once", lambda *_: np.full(1, next(scores)))
+    monkeypatch.setattr(selection, "play_once", lambda *_, **__: np.full(1, next(scores)))
     folder = RunFolder.reopen(run, {})
     folder.info.pop("trials")
     folder.keep_candidates([])

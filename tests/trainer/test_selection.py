@@ -1,16 +1,22 @@
 """Which policy a run delivers."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
+from gymnasium.spaces import Box, Discrete
 
+from dspctl.errors import EnvironmentProblem
 from dspctl.runtime import Policy
 from dspctl.trainer import evaluate, load_run, selection, train
-from dspctl.trainer.environments import describe
+from dspctl.trainer.environments import describe, ends
 from dspctl.trainer.selection import TRIAL_SEED, Trial, play_once
+from tests.trainer.outcomes import assert_same
+from tests.trainer.registered import registered
 from tests.trainer.tiny import tiny
 
 
@@ -31,7 +37,9 @@ class Scripted:
         self.short, self.long = short, long
         self.tried: list[Policy] = []
 
-    def __call__(self, policy: Policy, task: Any, config: Any, episodes: int) -> Any:
+    def __call__(
+        self, policy: Policy, task: Any, config: Any, episodes: int, *, should_stop: Any
+    ) -> Any:
         if episodes == 8:
             self.tried.append(policy)
             return np.full(episodes, self.short[len(self.tried) - 1])
@@ -65,7 +73,7 @@ def test_the_best_of_the_finalists_is_delivered(
 def test_a_run_that_went_on_forgets_trials_after_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(selection, "play_once", lambda *_: np.ones(1))
+    monkeypatch.setattr(selection, "play_once", lambda *_, **__: np.ones(1))
     run = tmp_path / "run"
     calls = iter([False] * 5 + [True])
     train(tiny(trials=4), run, should_stop=lambda: next(calls))
@@ -84,7 +92,7 @@ def test_a_kill_between_checkpoints_costs_no_candidate(
 ) -> None:
     # Trials after 3, 4, 6, 7 and 8 iterations: the fourth displaces the third, and is lost.
     scores = iter([9.0, 8.0, 7.0, 10.0, 1.0, 2.0, 9.0, 8.0, 7.0])
-    monkeypatch.setattr(selection, "play_once", lambda *_: np.full(1, next(scores)))
+    monkeypatch.setattr(selection, "play_once", lambda *_, **__: np.full(1, next(scores)))
     run, config = tmp_path / "run", tiny(trials=5, prune_start=0.1, prune_end=0.3)
     calls = iter([False] * 5 + [True])
     train(config, run, should_stop=lambda: next(calls))
@@ -153,3 +161,69 @@ def test_trials_begin_with_the_end_of_imitation_where_one_can_end_a_run(tmp_path
     train(config, tmp_path / "b")
     first = {name: load_run(tmp_path / name).info["trials"][0]["iteration"] for name in ("a", "b")}
     assert config.iterations // 4 < first["a"] < config.iterations // 2 < first["b"]
+
+
+class Endless(gymnasium.Env[Any, Any]):
+    """Ends after so many steps; None is never."""
+
+    observation_space = Box(-1.0, 1.0, (2,))
+    action_space = Discrete(2)
+
+    def __init__(self, length: int | None) -> None:
+        self._length, self._time = length, 0
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> Any:
+        super().reset(seed=seed)
+        self._time = 0
+        return self.np_random.random(2).astype(np.float32), {}
+
+    def step(self, action: Any) -> Any:
+        self._time += 1
+        observation = self.np_random.random(2).astype(np.float32)
+        return observation, float(observation[0]), self._time == self._length, False, {}
+
+
+def test_an_episode_that_never_ends_is_no_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ends, "MOST_STEPS", 200)
+    monkeypatch.setattr(selection, "_ASKED_EVERY", 100)
+    with registered("Endless-v0", lambda: Endless(None)):
+        config = tiny("Endless-v0", method="ppo", steps=1_024, trials=1)
+        with pytest.raises(EnvironmentProblem, match=r"Endless-v0 .* 200 steps.*max_episode_steps"):
+            train(config, tmp_path / "run")
+        with pytest.raises(EnvironmentProblem, match="max_episode_steps"):
+            evaluate(lambda x: np.zeros(len(x), int), "Endless-v0", episodes=2)
+    with registered("Endless-v0", lambda: Endless(199)):
+        whole = evaluate(lambda x: np.zeros(len(x), int), "Endless-v0", episodes=2)
+    assert whole.lengths == (199, 199)
+
+
+@pytest.mark.parametrize(("stopped", "tried"), [(1, []), (2, [3]), (3, [3, 4]), (4, [3, 4])])
+def test_a_trial_that_was_stopped_is_played_when_the_run_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stopped: int, tried: list[int]
+) -> None:
+    """Two on the way, after 3 and 4 iterations, and one more for each of the finalists."""
+    config = tiny(method="ppo", steps=4_096, trials=2)
+    whole = train(config, tmp_path / "whole").run
+    played, playing = itertools.count(1), 0
+
+    def counted(*given: Any, **options: Any) -> Any:
+        nonlocal playing
+        playing = next(played)
+        try:
+            return play_once(*given, **options)
+        finally:
+            playing = 0
+
+    monkeypatch.setattr(selection, "play_once", counted)
+    monkeypatch.setattr(selection, "_ASKED_EVERY", 5)
+    run = train(config, tmp_path / "run", should_stop=lambda: playing == stopped).run
+    info = load_run(run).info
+    assert info["status"] == "interrupted"
+    assert [one["iteration"] for one in info.get("trials", ())] == tried
+    assert info["steps"] == min(2 + stopped, 4) * 1_024
+    assert train(config, run, resume=True).finished
+    assert_same(run, whole)
+    assert load_run(run).info["trials"] == load_run(whole).info["trials"]
+    assert load_run(run).info["selected"] == load_run(whole).info["selected"]

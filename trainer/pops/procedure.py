@@ -30,6 +30,7 @@ from dspctl.trainer.pops.stage import (
 from dspctl.trainer.ppo.network import Layout
 from dspctl.trainer.progress import Progress
 from dspctl.trainer.runs.checkpoint import Run, RunFolder
+from dspctl.trainer.selection import Stopped
 from dspctl.trainer.sparsity import sparsities
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,10 @@ class _Procedure:
             return None
         self.done.append(run)
         policy = run.policy()
-        mean = judged_return(policy, self.task, run.config)
+        try:
+            mean = judged_return(policy, self.task, run.config, self.should_stop)
+        except Stopped:  # the stage is finished, and is judged when the run goes on
+            return None
         met = mean >= self.folder.info["objective"]["required"]
         self.records.append(
             {
@@ -178,7 +182,11 @@ def compress(
             f"{least} or more, or lower --rollout-steps"
         )
     if "objective" not in folder.info:
-        required = required_return(teacher, task, config)
+        try:
+            required = required_return(teacher, task, config, should_stop)
+        except Stopped:
+            folder.write_info(status="interrupted")
+            return Outcome(False, 0, 0.0, config.actor_widths)
         folder.write_info(objective={"share": config.objective, "required": required})
     procedure = _Procedure(folder, task, teacher, train, on_progress, should_stop)
     finished = procedure.run()

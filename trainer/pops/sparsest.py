@@ -1,6 +1,6 @@
 """Which policy a stage that prunes delivers: the sparsest one that still meets the objective."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dspctl.runtime import Policy, load_policy
 from dspctl.trainer.distillation.teacher import Teacher
@@ -16,18 +16,29 @@ _AGAIN = 50
 _KEPT = 3
 
 
-def required_return(teacher: Teacher, task: Task, config: TrainConfig) -> float:
+def required_return(
+    teacher: Teacher,
+    task: Task,
+    config: TrainConfig,
+    should_stop: Callable[[], bool] | None = None,
+) -> float:
     """The least mean return that meets the objective, on the episodes that judge.
 
     ``objective`` times what the teacher earns; where that is negative, as far below it.
     """
-    mean = judged_return(teacher.policy, task, config)
+    mean = judged_return(teacher.policy, task, config, should_stop)
     return mean - (1 - config.objective) * abs(mean)
 
 
-def judged_return(policy: Policy, task: Task, config: TrainConfig) -> float:
-    """Mean return of *policy* on the episodes that judge a stage."""
-    return float(play_once(policy, task, config, _JUDGED, JUDGED_SEED).mean())
+def judged_return(
+    policy: Policy,
+    task: Task,
+    config: TrainConfig,
+    should_stop: Callable[[], bool] | None = None,
+) -> float:
+    """Mean return of *policy* on the episodes that judge a stage; raises as `play_once`."""
+    played = play_once(policy, task, config, _JUDGED, JUDGED_SEED, should_stop=should_stop)
+    return float(played.mean())
 
 
 class Sparsest(Trials):

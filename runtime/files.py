@@ -4,6 +4,7 @@ Everything goes to a temporary name in the same folder, is flushed to the disk, 
 renamed into place, which POSIX makes atomic. A full disk or a kill leaves the old file intact.
 """
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -26,13 +27,27 @@ def is_temporary(path: Path) -> bool:
 
 
 def check_output(path: Path, *, force: bool) -> None:
-    """Refuse to overwrite *path* unless *force* is set.
+    """Refuse to overwrite *path* unless *force* is set, and a path that nothing can be written to.
 
     Raises:
         OutputExists: the path exists and ``force`` is False.
+        WriteFailed: it lies below something that is no folder.
     """
     if os.path.lexists(path) and not force:
         raise OutputExists(f"{path} exists: choose another path, or pass --force to replace it")
+    above = next((each for each in path.parents if os.path.lexists(each)), None)
+    if above is not None and not _is_folder(above):
+        raise WriteFailed(
+            f"could not write {path} ({above}: {os.strerror(errno.ENOTDIR)}): choose another "
+            "folder, then repeat the command"
+        )
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return True  # as far as anybody may know; writing to it tells
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o666, before: Path | None = None) -> None:
@@ -46,8 +61,11 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o666, before: Path | No
             A kill between the two renames leaves nothing at *path*, and the old file at *before*.
 
     Raises:
-        WriteFailed: the disk is full or the folder cannot be written; the old file is intact.
+        WriteFailed: the disk is full or the folder cannot be written, and the old file is intact;
+            or *path* is a folder by its very name, such as ``.``.
     """
+    if path.name in ("", ".."):
+        raise WriteFailed(f"{path} is a folder: give the name of a file, then repeat the command")
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -140,6 +158,7 @@ def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterato
         WriteFailed: the folder cannot be created, filled or moved.
     """
     check_output(path, force=force)
+    path = _named(path)
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}.tmp")
     try:
         _check_replaceable(path, marker)
@@ -161,6 +180,27 @@ def new_folder(path: Path, *, force: bool, marker: str | None = None) -> Iterato
     finally:
         remove(temporary)  # or the old folder in its place
     sync_folder(path.parent)
+
+
+def _named(path: Path) -> Path:
+    """*path* with a name that others can be made from: ``.`` and ``..`` have none.
+
+    Raises:
+        OutputExists: it is the root of all folders.
+        WriteFailed: the folder that this process stands in is gone.
+    """
+    if path.name not in ("", ".."):
+        return path
+    try:
+        named = path.resolve()
+    except OSError as error:
+        raise WriteFailed(
+            f"could not write {path} ({error.strerror or error}): choose another folder, then "
+            "repeat the command"
+        ) from error
+    if not named.name:
+        raise OutputExists(f"{path} holds everything else: choose another path")
+    return named
 
 
 def _check_replaceable(path: Path, marker: str | None) -> None:

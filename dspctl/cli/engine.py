@@ -64,7 +64,6 @@ def build(
         timing_cache=_timing_cache(folder / TIMING_CACHE),
     )
     parity, unrun = _compared(opened, engine)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with new_folder(folder, force=force, marker=STAMP) as new:
         _write(new, engine)
     if as_json:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dspctl.runtime import LoopSettings
 
 
+_MOST_STEPS = 2**63
+
+
 def run(
     subject: Annotated[
         Path, typer.Argument(metavar="RUN|POLICY|BUNDLE", help="What acts; a run is compacted.")
@@ -96,6 +99,11 @@ def run(
     if seconds is not None:
         if not 0 < seconds < float("inf"):
             raise ConfigProblem(f"a loop runs for a positive number of seconds, not {seconds}")
+        if seconds * hz >= _MOST_STEPS:
+            raise ConfigProblem(
+                f"{seconds:g} seconds are longer than any loop runs: give fewer, or leave out "
+                "--seconds for one that runs until Ctrl-C"
+            )
         steps = max(1, round(seconds * hz))
     asked = _Asked(subject, env, backend, settings, steps, log, force, inject, seed)
     report = _run(asked, cpu, fifo, mlock)

@@ -13,6 +13,7 @@ INJECTABLE = (INVALID, OBSERVE, LATE, BACKEND, APPLY, STALL)
 
 _NONE: frozenset[str] = frozenset()
 _TIME = re.compile(r"every=(\d+(?:\.\d+)?)(ms|s)")
+_MOST_STEPS = 2**63
 _EXAMPLE = f"such as invalid=0.01,late=0.005 ({', '.join(INJECTABLE)}), or every=1s"
 
 
@@ -75,12 +76,17 @@ def plan_of(text: str, *, hz: float, seed: int) -> Plan:
 
     Raises:
         InvalidFaults: it is neither; names a fault that cannot be put in, or one twice; or gives
-            a probability outside 0 to 1, or a time shorter than a step.
+            a probability outside 0 to 1, or a time shorter than a step or longer than any loop.
     """
     found = _TIME.fullmatch(text.strip())
     if found is not None:
         value, unit = found.groups()
-        steps = round(float(value) * (hz / 1e3 if unit == "ms" else hz))
+        exact = float(value) * (hz / 1e3 if unit == "ms" else hz)
+        if exact >= _MOST_STEPS:
+            raise InvalidFaults(
+                f"every={value[:20]}… is longer than any loop runs: give a shorter time, {_EXAMPLE}"
+            )
+        steps = round(exact)
         if steps < 1:
             raise InvalidFaults(
                 f"{text!r} is shorter than a step at {hz:g} Hz: give a longer time, {_EXAMPLE}"

@@ -26,6 +26,7 @@ PRIVATE_SUFFIX = ".key"
 
 _LARGEST_BYTES = 1 << 16
 _LARGEST_LIST_BYTES = 1 << 20
+_LONGEST_PASSPHRASE_BYTES = 1023
 _MOST_KEYS = 1000
 
 
@@ -47,7 +48,7 @@ def make_key(name: Path, passphrase: str | None = None) -> KeyPair:
     Raises:
         OutputExists: one of the files exists; a key is never replaced.
         KeyFormat: the path has no name.
-        KeyPassphrase: the passphrase is empty.
+        KeyPassphrase: the passphrase is empty, too long, or no text.
         MissingExtra: ``cryptography`` is not installed.
         WriteFailed: the folder cannot be written.
     """
@@ -64,6 +65,8 @@ def make_key(name: Path, passphrase: str | None = None) -> KeyPair:
             "there is no passphrase, or an empty one: put one into the environment variable that "
             "--passphrase-env names, or leave out --encrypt"
         )
+    if passphrase is not None:
+        _check_encryptable(passphrase)
     seed = ed25519.new_private_key()
     raw = ed25519.public_of(seed)
     write_bytes(private, ed25519.pem_from_private(seed, passphrase), mode=0o600)
@@ -73,6 +76,21 @@ def make_key(name: Path, passphrase: str | None = None) -> KeyPair:
         private.unlink(missing_ok=True)  # nobody has it yet, and it would bar the second try
         raise
     return KeyPair(private, public, ed25519.key_id_of(raw))
+
+
+def _check_encryptable(passphrase: str) -> None:
+    try:
+        size = len(passphrase.encode())
+    except UnicodeEncodeError:  # bytes of the environment that are no characters
+        raise KeyPassphrase(
+            "the passphrase is no text in UTF-8: put another one into the environment variable "
+            "that --passphrase-env names"
+        ) from None
+    if size > _LONGEST_PASSPHRASE_BYTES:
+        raise KeyPassphrase(
+            f"the passphrase has {size} bytes, and OpenSSL takes at most "
+            f"{_LONGEST_PASSPHRASE_BYTES}: choose a shorter one"
+        )
 
 
 def private_key_from_file(path: Path, passphrase: Callable[[], str | None]) -> bytes:

@@ -106,6 +106,15 @@ def test_a_folder_that_cannot_be_looked_into(
     assert "File name too long" in done.stderr
 
 
+def test_a_folder_below_a_file_is_refused_before_the_build(
+    call: Call, device: Any, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dspctl.exporter.tensorrt.engine_from_onnx", None)
+    done = call("engine", "build", bundle, "-o", bundle / "manifest.json" / "x" / "y")
+    assert done.code == 2
+    assert "manifest.json: Not a directory" in done.stderr
+
+
 def test_another_precision_and_folder(
     call: Call, device: Any, bundle: Path, tmp_path: Path, policy: Policy
 ) -> None:

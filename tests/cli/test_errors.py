@@ -194,6 +194,25 @@ def test_a_path_that_no_system_call_takes(call: Call, policy: Path, tmp_path: Pa
     assert_sentence(done, f"could not write {out} (File name too long)")
 
 
+def test_outputs_without_a_name(
+    call: Call, policy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = tmp_path / "bundle"
+    words = ("export", policy, "--target", "onnx", "--no-gate", "--force", "-o")
+    assert call(*words, bundle).code == 0
+    before = contents(bundle)
+    monkeypatch.chdir(bundle)
+    assert call(*words, ".", "--version", "2").code == 0
+    assert contents(bundle).keys() == before.keys()
+    assert json.loads((bundle / "manifest.json").read_text())["version"] == "2"
+    monkeypatch.chdir(tmp_path)
+    assert_sentence(call(*words, "/"), "/ holds everything else: choose another path")
+    assert_sentence(call(*words, ".."), "holds no manifest.json")
+    done = call("compact", policy, "-o", ".", "--force")
+    assert_sentence(done, "is a folder: give the name of a file")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
 def test_links_that_lead_to_each_other(call: Call, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     loop = tmp_path / "loop"

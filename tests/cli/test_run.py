@@ -161,6 +161,7 @@ def test_a_log_that_is_there_is_kept(call: Call, policy: Path, tmp_path: Path) -
         (["--inject", "late=2"], "the probability '2' of late is not a number from 0 to 1"),
         (["--hz", "0"], "from 1 to 10,000 Hz, not 0"),
         (["--seconds", "1", "--steps", "1"], "--seconds and --steps"),
+        (["--seconds", "1e307"], "1e+307 seconds are longer than any loop runs"),
         (["--seconds", "-1"], "positive number of seconds, not -1"),
         (["--watchdog-ms", "-1"], "watchdog"),
         (["--env", "NoSuchEnv-v0"], "there is no environment 'NoSuchEnv-v0'"),

@@ -76,6 +76,20 @@ def test_verifying_without_a_key_says_that_nothing_was_checked(
     assert "not checked, no key is given" in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("passphrase", "said"),
+    [("x" * 1024, "1024 bytes, and OpenSSL takes at most 1023"), ("\udcff", "no text in UTF-8")],
+)
+def test_a_passphrase_that_cannot_be_one(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, passphrase: str, said: str
+) -> None:
+    monkeypatch.setenv("DSPCTL_PASSPHRASE", passphrase)
+    assert_sentence(call("keygen", tmp_path / "ops", "--encrypt"), said)
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv("DSPCTL_PASSPHRASE", "x" * 1023)
+    assert call("keygen", tmp_path / "ops", "--encrypt").code == 0
+
+
 def test_a_key_whose_passphrase_takes_for_ever(call: Call, bundle: Path, tmp_path: Path) -> None:
     key = tmp_path / "slow.key"
     key.write_bytes(encrypted(PBKDF2, 2**40))

@@ -155,6 +155,7 @@ def test_an_invalid_observation_is_a_copy() -> None:
         ("every=1", "no fault 'every'"),
         ("every=1ms", "shorter than a step at 200 Hz"),
         ("every=0s", "shorter than a step"),
+        (f"every={'9' * 400}s", "longer than any loop runs: give a shorter time"),
         ("behind=0.1", "no fault 'behind'"),
     ],
 )

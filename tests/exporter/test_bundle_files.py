@@ -96,11 +96,39 @@ def test_find_package_gives_the_policy(discrete: Exported, tmp_path: Path) -> No
     assert subprocess.run([tmp_path / "build" / "consumer"]).returncode == 10 + expected
 
 
+def test_two_policies_in_one_project(
+    discrete: Exported, continuous: Exported, tmp_path: Path
+) -> None:
+    """Each has a target and a way of linking of its own, by cache or by the project's variables."""
+    needs("cmake", "cc", "make")
+    target = here(open_bundle(discrete.path))
+    (tmp_path / "main.c").write_text(
+        '#include "arm.h"\n#include "test_v1.h"\nint main(void) { return TEST_V1_OK + ARM_OK; }\n'
+    )
+    (tmp_path / "CMakeLists.txt").write_text(
+        "cmake_minimum_required(VERSION 3.16)\nproject(both LANGUAGES C)\n"
+        f"set(ARM_POLICY_TARGET {target})\nset(POLICY_TARGET jetson-orin)\n"
+        f'find_package(test_v1 CONFIG REQUIRED PATHS "{discrete.path}" NO_DEFAULT_PATH)\n'
+        f'find_package(arm CONFIG REQUIRED PATHS "{continuous.path}" NO_DEFAULT_PATH)\n'
+        "add_executable(both main.c)\n"
+        "target_link_libraries(both PRIVATE test_v1::test_v1 arm::arm)\n"
+    )
+    build(tmp_path, tmp_path / "build", "ARM_POLICY_FROM_SOURCE=ON")
+    assert subprocess.run([tmp_path / "build" / "both"]).returncode == 0
+    assert (tmp_path / "build" / "libarm.a").exists()
+    assert not (tmp_path / "build" / "libtest_v1.a").exists()
+    build(tmp_path, tmp_path / "build")  # again, with what the cache holds
+
+
 @pytest.mark.parametrize(
     ("version", "definitions", "message"),
     [
         ("1.5", [], "version"),
-        ("1.4", ["POLICY_TARGET=toaster"], "POLICY_TARGET is 'toaster': give one of"),
+        (
+            "1.4",
+            ["TEST_V1_POLICY_TARGET=toaster"],
+            "TEST_V1_POLICY_TARGET is 'toaster': give one of",
+        ),
     ],
 )
 def test_what_cmake_refuses(

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Discrete
 
+from dspctl.errors import TrainingDiverged
 from dspctl.trainer.environments import describe
 from dspctl.trainer.environments.older import envpool_has
 from dspctl.trainer.environments.vector import make_vector
-from dspctl.trainer.ppo.heads import Categorical
+from dspctl.trainer.ppo.heads import Categorical, head_of
 from dspctl.trainer.ppo.network import Layout, Network
 from dspctl.trainer.ppo.rollout import Collector, Rollout
 from dspctl.trainer.runs.metrics import EpisodeStatistics
@@ -21,7 +22,7 @@ class Counting(gymnasium.Env[Any, Any]):
     """Observes the step number, pays it, and ends after *length* steps in the way it is told."""
 
     observation_space = Box(-100.0, 100.0, (1,))
-    action_space = Discrete(2, start=3)
+    action_space: Any = Discrete(2, start=3)
 
     def __init__(self, length: int, terminates: bool) -> None:
         self._length, self._terminates = length, terminates
@@ -74,6 +75,42 @@ def test_episode_statistics_leave_the_reset_out(rollout: Rollout) -> None:
     # The first episode is seen from its last step on (return 3, length 1), the second whole (6, 3).
     assert statistics.mean_return == pytest.approx((3 + 6) / 2)
     assert statistics.mean_length == pytest.approx((1 + 3) / 2)
+
+
+class Breaking(Counting):
+    """Observes *value* after *length* steps, and must not be stepped from there."""
+
+    action_space: Any = Box(-1.0, 1.0, (1,))
+
+    def __init__(self, length: int, value: float) -> None:
+        super().__init__(length, terminates=False)
+        self._value = value
+
+    def step(self, action: Any) -> Any:
+        assert np.isfinite(action).all()
+        self._time += 1
+        observed = self._value if self._time == self._length else self._time
+        return np.full(1, observed, np.float32), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_nothing_acts_on_an_observation_that_is_not_finite(value: float) -> None:
+    with registered("Breaking-v0", lambda: Breaking(3, value)):
+        task = describe("Breaking-v0")
+        vector = make_vector(task, count=2, seed=0, backend="gymnasium")
+    actor = Network.initialise(
+        Layout((1, 1), biases=True, extra=1),
+        "tanh",
+        np.random.default_rng(0),
+        hidden_gain=1.0,
+        output_gain=1.0,
+    )
+    collector = Collector(task, vector, environments=2, steps=6)
+    head = head_of(task.action, task.outputs)
+    with pytest.raises(TrainingDiverged, match="Breaking-v0 returned an observation that is not"):
+        collector.collect(actor, head, None, np.random.default_rng(0))
+    envs: Any = vector
+    assert [env.unwrapped._time for env in envs._env.envs] == [3, 3]
 
 
 @pytest.mark.parametrize("environment", ["CartPole-v1", "Pendulum-v1"])

@@ -100,6 +100,7 @@ class Collector:
         raw, observations, extra = self._raw, self._observations, actor.extra.copy()
         started, environment_s = perf_counter(), 0.0
         raw[0] = self._next
+        self._check(raw[0])
         for t in range(self._steps):
             observations[t] = raw[t] if normalizer is None else normalizer.apply(raw[t])
             outputs = actor.forward(observations[t])
@@ -110,6 +111,7 @@ class Collector:
             step = self._vector.step(chosen)
             environment_s += perf_counter() - before
             raw[t + 1] = step.observations
+            self._check(raw[t + 1])  # before the actor, and with it the simulator, sees it
             self._rewards[t] = step.rewards
             self._terminated[t] = step.terminated
             np.logical_or(step.terminated, step.truncated, out=self._done[t])
@@ -119,11 +121,6 @@ class Collector:
         valid[0] = ~self._just_done
         np.logical_not(self._done[:-1], out=valid[1:])
         self._just_done = self._done[-1].copy()
-        if not np.isfinite(raw).all():
-            raise TrainingDiverged(
-                f"{self._task.environment} returned an observation that is not finite: lower the "
-                "learning rate, or check the environment"
-            )
         rollout = Rollout(
             raw,
             observations,
@@ -135,6 +132,13 @@ class Collector:
             valid,
         )
         return rollout, Seconds(environment_s, perf_counter() - started - environment_s)
+
+    def _check(self, observations: NDArray[np.float32]) -> None:
+        if not np.isfinite(observations).all():
+            raise TrainingDiverged(
+                f"{self._task.environment} returned an observation that is not finite: lower the "
+                "learning rate, or check the environment"
+            )
 
     def _environment_actions(self, actions: NDArray[Any]) -> NDArray[Any]:
         rule = self._task.action

@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
 
-from dspctl.errors import ConfigProblem, UnknownEnvironment, UnsupportedSpace
+from dspctl.errors import (
+    ConfigProblem,
+    EnvironmentProblem,
+    UnknownEnvironment,
+    UnsupportedSpace,
+)
 from dspctl.trainer.environments import describe
 from dspctl.trainer.environments.vector import make_vector
 from tests.trainer.registered import registered
@@ -58,6 +63,8 @@ FLAT, PUSH = Box(-1, 1, (3,)), Discrete(2)
         (Dict({"a": FLAT}), PUSH, "FlattenObservation"),
         (FLAT, MultiDiscrete([2, 3]), "Discrete and one-dimensional Box"),
         (FLAT, Box(-1, 1, (2, 2)), "Discrete and one-dimensional Box"),
+        (FLAT, Box(-3, 3, (2,), np.int64), "int64.*float32 Box"),
+        (FLAT, Discrete(1), "nothing to learn"),
     ],
 )
 def test_unsupported_spaces_say_what_is_supported(
@@ -68,6 +75,18 @@ def test_unsupported_spaces_say_what_is_supported(
         pytest.raises(UnsupportedSpace, match=message),
     ):
         describe("Odd-v0")
+
+
+@pytest.mark.parametrize("error", [TypeError, KeyError, RuntimeError, ValueError])
+def test_an_environment_that_cannot_be_made_says_why(error: type[Exception]) -> None:
+    def broken() -> Any:
+        raise error("no such track")
+
+    with (
+        registered("Broken-v0", broken),
+        pytest.raises(EnvironmentProblem, match="no such track"),
+    ):
+        describe("Broken-v0")
 
 
 def test_envpool_without_the_task_is_refused() -> None:

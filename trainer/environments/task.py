@@ -101,6 +101,11 @@ def make(environment: str, **options: Any) -> "gymnasium.Env[Any, Any]":
             f"gymnasium could not make {environment!r}: {error} — check the id, and that the "
             "package which registers it is installed"
         ) from error
+    except Exception as error:  # an environment is anybody's code, which may raise anything
+        raise EnvironmentProblem(
+            f"{environment} could not be made, its own code raised {type(error).__name__} "
+            f"({error}): correct it there, or check what it is registered with"
+        ) from error
 
 
 def _nearest(environment: str) -> str:
@@ -130,11 +135,22 @@ def _observation_spec(environment: str, space: Any) -> ObservationSpec:
 
 def _action_rule(environment: str, space: Any) -> ActionRule:
     if isinstance(space, Discrete):
+        if space.n < 2:
+            raise UnsupportedSpace(
+                f"{environment} acts with {space}, a single action, so there is nothing to learn: "
+                "give it two actions or more"
+            )
         return ActionRule("argmax", start=int(space.start))
     if not isinstance(space, Box) or len(space.shape) != 1:
         raise UnsupportedSpace(
             f"{environment} acts with {space}, but dspctl supports Discrete and one-dimensional "
             "Box actions: wrap the environment so that its action is one of these"
+        )
+    if not np.issubdtype(space.dtype, np.floating):
+        raise UnsupportedSpace(
+            f"{environment} acts with {space}, whose numbers are {space.dtype}, but dspctl's "
+            "continuous actions are fractions: wrap the environment in one with a float32 Box, or "
+            "with Discrete actions"
         )
     low, high = _float32(space.low), _float32(space.high)
     # A unit Gaussian should reach the whole range whatever its units, so bounds other than ±1 are

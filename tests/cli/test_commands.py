@@ -376,7 +376,7 @@ def test_bench_sweeps_the_width(call: Call, policy: Path) -> None:
 
 
 def test_bench_compares_two_results(call: Call, policy: Path, tmp_path: Path) -> None:
-    words = ["--backend", "numpy", *FAST, "--hz", "1000", "-o"]
+    words = ["--backend", "numpy", *FAST, "--hz", "1000", "--paced-seconds", "0.5", "-o"]
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     for path in (first, second):
         assert call("bench", policy, *words, path).code == 0

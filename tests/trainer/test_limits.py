@@ -28,3 +28,10 @@ def test_a_standard_deviation_that_is_none(value: float) -> None:
 )
 def test_what_is_just_possible(values: dict[str, Any]) -> None:
     TrainConfig(environment="CartPole-v1", **values)
+
+
+def test_a_rollout_that_may_hold_no_transition() -> None:
+    """The step after an episode's end only resets."""
+    with pytest.raises(ConfigProblem, match="rollout_steps must be at least 2"):
+        TrainConfig(environment="CartPole-v1", rollout_steps=1)
+    TrainConfig(environment="CartPole-v1", rollout_steps=2)

@@ -249,6 +249,11 @@ class TrainConfig:
         ):
             if getattr(self, name) < 1:
                 raise ConfigProblem(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.rollout_steps < 2:
+            raise ConfigProblem(
+                "rollout_steps must be at least 2, since the step after an episode's end only "
+                f"resets and a rollout of {self.rollout_steps} may hold nothing else"
+            )
         for name in (
             "learning_rate",
             "clip_range",

@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from dspctl.errors import CheckpointDamaged, TrainingDiverged
@@ -22,7 +23,7 @@ from dspctl.trainer.pruning import method_named
 from dspctl.trainer.runs.checkpoint import RunFolder, load_run
 from dspctl.trainer.runs.metrics import MetricsWriter
 from dspctl.trainer.runs.resuming import deliver_last_good, note
-from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.runs.state import LARGEST_TRAINING_SEED, TrainState
 from dspctl.trainer.selection import OnTrial
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.settings.recipes import recipe
@@ -135,8 +136,7 @@ def _train(
     vector = make_vector(
         task,
         count=config.environments,
-        # Where simulators cannot be restored, they start anew from another seed.
-        seed=state.environment_seed + state.iteration,
+        seed=_environment_seed(state),
         backend=config.vector_backend,
         threads=config.threads,
     )
@@ -156,6 +156,18 @@ def _train(
     finally:
         vector.close()
     return TrainResult(run, finished, state.steps, state.seconds, state.actor.network.hidden)
+
+
+def _environment_seed(state: TrainState) -> int:
+    """The seed of the first environment; the others follow it one by one.
+
+    Where simulators cannot be restored, they start anew from a seed of their own: one next to the
+    first would give most of them an episode that was played before.
+    """
+    if not state.iteration:
+        return state.environment_seed
+    sequence = np.random.SeedSequence([state.environment_seed, state.iteration])
+    return int(np.random.default_rng(sequence).integers(LARGEST_TRAINING_SEED))
 
 
 def _state(folder: RunFolder, task: Task, teacher: Teacher | None) -> TrainState:

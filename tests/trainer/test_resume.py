@@ -12,9 +12,13 @@ import pytest
 
 from dspctl.errors import ConfigProblem
 from dspctl.trainer import METHODS, TrainConfig, load_run, train
+from dspctl.trainer.environments import describe
 from dspctl.trainer.environments.older import envpool_has
+from dspctl.trainer.environments.vector import make_vector
 from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.runs.resuming import ADJUSTABLE
+from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.training import _environment_seed
 from tests.trainer.outcomes import assert_same
 from tests.trainer.tiny import tiny
 
@@ -97,6 +101,19 @@ def test_resuming_twice_from_one_checkpoint_is_the_same(
     for name in ("one", "other"):
         assert train(config, tmp_path / name, resume=True).finished
     assert_same(tmp_path / "one", tmp_path / "other")
+
+
+def test_environments_that_start_anew_play_other_episodes() -> None:
+    task = describe("LunarLander-v3")
+    state = TrainState.initial(tiny(), task)
+    assert _environment_seed(state) == state.environment_seed
+    seen = set[bytes]()
+    for iteration in range(4):
+        state.iteration = iteration
+        vector = make_vector(task, count=8, seed=_environment_seed(state), backend="gymnasium")
+        seen |= {first.tobytes() for first in vector.reset()}
+        vector.close()
+    assert len(seen) == 4 * 8
 
 
 def test_environments_that_start_anew_are_noted(

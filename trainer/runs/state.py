@@ -18,7 +18,8 @@ from dspctl.trainer.ppo.normalize import ReturnScaler, RunningMoments
 from dspctl.trainer.pruning import Pruner, method_named
 
 OBSERVATION_CLIP = 10.0
-_LARGEST_TRAINING_SEED = 1_000_000_000
+LARGEST_TRAINING_SEED = 1_000_000_000
+"""Below those of trials and of evaluation."""
 
 
 @dataclass(eq=False)
@@ -111,7 +112,7 @@ class TrainState:
             observations=RunningMoments(inputs, frozen=method.teacher),
             scaler=ReturnScaler(config.environments, config.gamma),
             rng=noise,
-            environment_seed=int(environments.integers(_LARGEST_TRAINING_SEED)),
+            environment_seed=int(environments.integers(LARGEST_TRAINING_SEED)),
         )
 
     def normalizer(self, config: TrainConfig) -> Normalizer | None:

@@ -17,7 +17,6 @@
 ========================  ===========================================================
 """
 
-import json
 import logging
 import os
 from collections.abc import Collection
@@ -32,11 +31,17 @@ from safetensors.numpy import save as bytes_from_tensors
 
 from dspctl.errors import RunIncomplete, RunNotFound, RunVersion
 from dspctl.runtime import Policy, load_policy, save_policy
-from dspctl.runtime.files import write_bytes, write_json
+from dspctl.runtime.files import open_log, write_bytes, write_json
 from dspctl.trainer.runs import checkpoint_file
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
-from dspctl.trainer.runs.reading import check_info, metric_rows, read_json, read_tensors
+from dspctl.trainer.runs.reading import (
+    check_info,
+    metric_rows,
+    read_json,
+    read_tensors,
+    records_end,
+)
 from dspctl.trainer.runs.records import as_line
 from dspctl.trainer.runs.room import make_room
 from dspctl.trainer.runs.state import TrainState
@@ -251,7 +256,17 @@ class RunFolder:
         return state
 
     def cut_metrics(self, iteration: int) -> None:
-        """Drop the records of iterations after the checkpoint; they will be made again."""
+        """Drop the records of iterations after the checkpoint; they will be made again.
+
+        Cut where it stands, since a log is added to in place as well, and may be of any size.
+
+        Raises:
+            RunIncomplete: as `Run.metrics`, but for the size.
+            WriteFailed: it cannot be written.
+        """
         path = self.path / "metrics.jsonl"
-        rows = [row for row in metric_rows(path) if row["iteration"] <= iteration]
-        write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+        end = records_end(path, iteration)
+        if end is None or end == path.stat().st_size:
+            return
+        with open_log(path, "a") as file:
+            file.truncate(end)

@@ -3,6 +3,8 @@
 `dspctl.trainer.runs.checkpoint` says what they are for.
 """
 
+from io import BufferedReader
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from dspctl.errors import RunIncomplete
 from dspctl.runtime.strict_json import Fields, shown_names, value_from_json
 from dspctl.runtime.tensors import tensors_from_bytes
-from dspctl.runtime.untrusted import check_name, read_bytes
+from dspctl.runtime.untrusted import check_name, open_plain, read_bytes
 from dspctl.trainer.runs.records import check_line, check_provenance, check_resumptions
 
 _JSON_BYTES = 1 << 22
@@ -147,24 +149,60 @@ def metric_rows(path: Path) -> list[dict[str, Any]]:
         lines = read_bytes(path, _METRICS_BYTES, links=False).split(b"\n")
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise RunIncomplete(f"{path} cannot be read ({error}): train again with --force") from error
+    except ValueError as error:
+        raise RunIncomplete(
+            f"{path} cannot be read whole ({error}): look at the same figures with  "
+            f"tensorboard --logdir {path.parent}; training is gone on with all the same"
+        ) from error
     rows: list[dict[str, Any]] = []
     for line in lines[:_MOST_ROWS]:
-        try:
-            if len(line) > _LINE_BYTES:
-                break
-            row = value_from_json(line, "a line", most_values=_LINE_VALUES)
-        except ValueError:
-            break  # a kill tore the last line; everything before it is whole
-        try:
-            _check_row(row)
-        except ValueError as error:
-            raise RunIncomplete(
-                f"{path} is damaged in line {len(rows) + 1} ({error}): train again with --force"
-            ) from error
+        row = _row(line, len(rows) + 1, path)
+        if row is None:
+            break
         rows.append(row)
     return rows
+
+
+def records_end(path: Path, iteration: int) -> int | None:
+    """Bytes of the records up to *iteration*, None where there is no file; one line at a time,
+    since a run may last for as long as it likes.
+
+    Raises:
+        RunIncomplete: as `metric_rows`, whatever the size.
+    """
+    end = 0
+    try:
+        with open_plain(path, links=False) as file, BufferedReader(file) as lines:  # type: ignore[type-var]
+            for number in count(1):
+                line = lines.readline(_LINE_BYTES + 2)
+                row = _row(line, number, path) if line.endswith(b"\n") else None
+                if row is None or row["iteration"] > iteration:
+                    break
+                end += len(line)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise RunIncomplete(f"{path} cannot be read ({error}): train again with --force") from error
+    return end
+
+
+def _row(line: bytes, number: int, path: Path) -> dict[str, Any] | None:
+    """One record; None where a kill tore the last line, before which everything is whole."""
+    try:
+        if len(line) > _LINE_BYTES + 1:
+            return None
+        row = value_from_json(line, "a line", most_values=_LINE_VALUES)
+    except ValueError:
+        return None
+    try:
+        _check_row(row)
+    except ValueError as error:
+        raise RunIncomplete(
+            f"{path} is damaged in line {number} ({error}): train again with --force"
+        ) from error
+    return dict(row)
 
 
 def _check_row(row: Any) -> None:

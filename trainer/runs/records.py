@@ -6,7 +6,8 @@ from dspctl.runtime.strict_json import Fields
 from dspctl.runtime.untrusted import LONGEST_NAME, check_name, is_plain, visible_name
 
 _LONGEST_TEXT = 4096
-_MOST = 1000
+MOST = 1000
+"""Entries of a list."""
 
 
 def as_line(text: str) -> str:
@@ -46,7 +47,7 @@ def check_provenance(fields: Fields) -> None:
             check_name(key, f"a name in '{name}'")
             check_line(value, f"'{key}' in '{name}'")
     libraries = fields.take("blas")
-    if not isinstance(libraries, list) or len(libraries) > _MOST:
+    if not isinstance(libraries, list) or len(libraries) > MOST:
         raise ValueError("'blas' is not a list of libraries")
     for library in libraries:
         _check_library(Fields(library, "'blas'"))
@@ -66,7 +67,7 @@ def check_resumptions(value: Any) -> None:
     Raises:
         ValueError: it is none.
     """
-    if not isinstance(value, list) or len(value) > _MOST:
+    if not isinstance(value, list) or len(value) > MOST:
         raise ValueError("'resumptions' is not a list, or far too long")
     for entry in value:
         fields = Fields(entry, "a resumption")

@@ -13,7 +13,7 @@ from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.runs.provenance import differences
-from dspctl.trainer.runs.records import as_line
+from dspctl.trainer.runs.records import MOST, as_line
 from dspctl.trainer.pruning import method_named
 from dspctl.trainer.runs.state import TrainState
 
@@ -78,7 +78,8 @@ def note(
         entry["settings"] = {
             name: [value, getattr(folder.config, name)] for name, value in before.items()
         }
-    folder.write_info(resumptions=[*folder.info.get("resumptions", ()), entry])
+    entries = [*folder.info.get("resumptions", ()), entry]
+    folder.write_info(resumptions=entries[-MOST:])  # as many as are read
     if anew:
         log.warning(
             "the environments of %s cannot be restored and start anew at step %d, so it is not the "

@@ -266,6 +266,21 @@ def test_edge_observations_reach_corners_and_far_values_but_stay_inside() -> Non
     np.testing.assert_array_equal(rows, edge_observations(policy, bounds))
 
 
+@pytest.mark.parametrize("size", [3, 256, 257, 2_000])
+def test_edges_of_many_features_grow_with_them_and_not_with_their_square(size: int) -> None:
+    policy = policy_of(dense([[1.0] * size]), discrete=False)
+    rows = edge_observations(policy, unbounded(size))
+    # Without the random rows, which have no zeros, one feature alone is at each of six values.
+    alone = rows[(rows != 0).sum(axis=1) == 1]
+    feature = np.abs(alone).argmax(axis=1)
+    moved = np.unique(feature)
+    assert len(moved) == min(size, 256)
+    for reach in (-10.0, 10.0, -1e3, 1e3, -1e6, 1e6):
+        assert set(feature[alone[np.arange(len(alone)), feature] == reach]) == set(moved)
+    assert len(rows) == 1_743 + 6 * min(size, 256)
+    np.testing.assert_array_equal(rows, edge_observations(policy, unbounded(size)))
+
+
 def test_edges_go_beyond_declared_bounds_that_are_not_relied_on() -> None:
     policy = policy_of(dense([[1, 1]]), low=[-2, -2], high=[2, 2], discrete=False)
     rows = edge_observations(policy, unbounded(2))

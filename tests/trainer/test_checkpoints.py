@@ -3,7 +3,9 @@
 import itertools
 import logging
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -132,6 +134,69 @@ def test_a_checkpoint_of_another_network_is_not_used(run: Path, tmp_path: Path) 
     for name in (NEWEST, BEFORE):
         shutil.copy(other / NEWEST, run / name)
     with pytest.raises(CheckpointDamaged, match=r"actor\.archive' is not float32"):
+        train(CONFIG, run, resume=True)
+
+
+def edited(name: str, change: Callable[[Any], Any]) -> Callable[[Parts], None]:
+    """Change an array, or a field of what the checkpoint says of the loop, by a path of names."""
+
+    def edit(parts: Parts) -> None:
+        if name in parts.tensors:
+            parts.tensors[name] = change(parts.tensors[name])
+            return
+        *path, last = name.split("/")
+        inside = parts.meta["carry"]
+        for step in path:
+            inside = inside[int(step) if step.isdigit() else step]
+        inside[last] = change(inside.get(last))
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        edited("running.observations", lambda array: array[:, :3]),
+        edited("running.just_done", lambda array: array[:2]),
+        edited("running.discounted", lambda array: array.astype(np.float32)),
+        edited("running.lengths", lambda array: array[:2]),
+        edited("carry.recorded", lambda array: array[:, :3]),
+        edited("carry.returns", lambda array: array[None]),
+        edited("carry.lengths", lambda array: array.astype(np.int32)),
+        edited("recorded", lambda _: [1, "2"]),
+        edited("recorded", lambda _: [1]),
+        edited("value_loss", lambda _: "small"),
+        edited("collapsed", lambda _: -1),
+        edited("unheard_of", lambda _: 1),
+        edited("memory_next", lambda _: 0),
+        edited("clip", lambda _: 10.0),
+        edited("environments", lambda _: 3),
+        edited("environments", lambda each: each[:2]),
+        edited("environments/0/class", lambda _: "PendulumEnv"),
+        edited("environments/0/class", lambda _: None),
+        edited("environments/0/elapsed", lambda _: "many"),
+        edited("environments/0/resets", lambda _: 2),
+        edited("environments/0/rng", lambda _: {"bit_generator": "X"}),
+        edited("environments/1/attributes/more", lambda _: 1),
+        edited("environments/1/attributes/state", lambda _: None),
+        edited("environments/1/attributes/state", lambda _: {"tuple": [1.0, 2.0, 3.0]}),
+        edited("environments/1/attributes/state", lambda _: {"tuple": [1.0, 2.0, 3.0, "4"]}),
+        edited("environments/1/attributes/state", lambda _: {"array": [[1.0]] * 4, "dtype": "<f8"}),
+        edited("environments/1/attributes/state", lambda _: {"array": [1.0] * 4, "dtype": "O"}),
+        edited("environments/1/attributes/steps_beyond_terminated", lambda _: {"list": []}),
+    ],
+)
+def test_what_is_said_of_the_loop_must_fit_the_run(
+    run: Path, edit: Callable[[Parts], None]
+) -> None:
+    found = checkpoint_file._read(run / NEWEST)
+    parts = Parts(dict(found.tensors), {k: v for k, v in found.meta.items() if k != "schema"})
+    assert parts.meta["carry"]["environments"][1]["attributes"]["state"]
+    edit(parts)
+    checkpoint_file.write(run, parts)
+    assert steps(run) == 6 * 512, "the one before is used"
+    (run / BEFORE).unlink()
+    with pytest.raises(RunIncomplete, match="no checkpoint of"):
         train(CONFIG, run, resume=True)
 
 

@@ -26,6 +26,16 @@ _ATTRIBUTES: dict[type, tuple[str, ...]] = {
 }
 """What changes with a step, per class. A class that inherits from one of them may have more."""
 
+_NUMBERS: dict[type, int] = {
+    CartPoleEnv: 4,
+    AcrobotEnv: 4,
+    PendulumEnv: 2,
+    MountainCarEnv: 2,
+    Continuous_MountainCarEnv: 2,
+}
+"""In ``state``; every other attribute is a number or None."""
+_LARGEST = 1 << 53
+
 
 def state_of(env: Any) -> dict[str, Any] | None:
     """Everything that decides what *env* does next; None where that cannot be known."""
@@ -39,6 +49,51 @@ def state_of(env: Any) -> dict[str, Any] | None:
         "rng": base.np_random.bit_generator.state,
         "attributes": {name: _encode(getattr(base, name)) for name in _ATTRIBUTES[type(base)]},
     }
+
+
+def check_attributes(name: str, attributes: dict[str, Any]) -> None:
+    """Check the attributes of an environment of class *name*, as `state_of` gives them.
+
+    Raises:
+        ValueError: they are others, or not the numbers that such an environment has.
+    """
+    kind = next((kind for kind in _ATTRIBUTES if kind.__name__ == name), None)
+    if kind is None:
+        raise ValueError("an environment is of a class whose state is not known")
+    if set(attributes) != set(_ATTRIBUTES[kind]):
+        raise ValueError(f"a {name} has other attributes")
+    for attribute, value in attributes.items():
+        size = _NUMBERS[kind] if attribute == "state" else 1
+        if attribute == "state" or value is not None:
+            numbers = _encoded_numbers(value)
+            if len(numbers) != size or not all(_is_number(each) for each in numbers):
+                raise ValueError(f"'{attribute}' of a {name} is not of {size} numbers")
+
+
+def _encoded_numbers(value: Any) -> list[Any]:
+    """What `_encode` made a number, a tuple, a list or an array of, without their kinds."""
+    if not isinstance(value, dict):
+        return [value]
+    if set(value) in ({"tuple"}, {"list"}):
+        (inner,) = value.values()
+        return [_scalar(each) for each in inner] if isinstance(inner, list) else []
+    if set(value) == {"array", "dtype"} and _is_kind(value["dtype"]):
+        return list(value["array"]) if isinstance(value["array"], list) else []
+    return [_scalar(value)]
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"scalar", "dtype"} and _is_kind(value["dtype"]):
+        return value["scalar"]
+    return value
+
+
+def _is_kind(text: Any) -> bool:
+    return isinstance(text, str) and text.lstrip("<>") in ("f4", "f8", "i4", "i8")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < _LARGEST
 
 
 def restorable(envs: Sequence[Any], states: Sequence[dict[str, Any]]) -> bool:

@@ -272,13 +272,13 @@ def check_state(values: Any) -> dict[str, Any]:
     }
     if min(found.values()) < 0 or found["iteration"] >= 1 << 53 or found["steps"] >= 1 << 53:
         raise ValueError("the state has counts that are none")
-    found["rng"] = _generator(fields.fields("rng"))
+    found["rng"] = generator(fields.fields("rng"))
     for name in ("actor", "critic"):
         part = fields.fields(name)
         found[name] = {
             "adam_steps": part.integer("adam_steps"),
             "threshold": part.number_or_none("threshold"),
-            "rng": _generator(part.fields("rng")),
+            "rng": generator(part.fields("rng")),
         }
         if not 0 <= found[name]["adam_steps"] < 1 << 53:
             raise ValueError("the optimiser's steps are no count")
@@ -289,7 +289,7 @@ def check_state(values: Any) -> dict[str, Any]:
     return found
 
 
-def _generator(fields: Fields) -> dict[str, Any]:
+def generator(fields: Fields) -> dict[str, Any]:
     """The state of NumPy's PCG64."""
     kind, inner = fields.text("bit_generator"), fields.fields("state")
     state = {name: inner.integer(name) for name in ("state", "inc")}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.trainer.runs.carry import PARTS, Carry
+from dspctl.trainer.runs.carry_checks import check_carry
 from dspctl.trainer.runs.checkpoint_file import Parts
 from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
@@ -74,6 +75,7 @@ def unpack(parts: Parts, config: TrainConfig, task: Task) -> TrainState:
     for name, learner in _learners(state):
         _restore(learner, name, tensors, meta[name])
     if "carry" in meta:  # checkpoints of earlier versions have none
+        check_carry(tensors, meta["carry"], config, task)
         state.carry = Carry.unpack(tensors, meta["carry"])
     refuse_unknown({name: one for name, one in tensors.items() if not name.startswith(PARTS)})
     return state

@@ -32,9 +32,8 @@ from safetensors.numpy import save as bytes_from_tensors
 from dspctl.errors import RunIncomplete, RunNotFound, RunVersion
 from dspctl.runtime import Policy, load_policy, save_policy
 from dspctl.runtime.files import open_log, write_bytes, write_json
-from dspctl.trainer.runs import checkpoint_file
-from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
+from dspctl.trainer.runs import checkpoint_file
 from dspctl.trainer.runs.reading import (
     check_info,
     metric_rows,
@@ -46,6 +45,7 @@ from dspctl.trainer.runs.records import as_line
 from dspctl.trainer.runs.room import make_room
 from dspctl.trainer.runs.state import TrainState
 from dspctl.trainer.runs.state_parts import pack, unpack
+from dspctl.trainer.settings.config import TrainConfig
 
 log = logging.getLogger(__name__)
 

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from dspctl.trainer.runs.carry import Carry, Running
 from dspctl.trainer.distillation.phases import imitates
+from dspctl.trainer.runs.carry import Carry, Running
 
 if TYPE_CHECKING:
     from dspctl.trainer.loop import Loop

@@ -19,8 +19,8 @@ from tensorboardX.proto.summary_pb2 import Summary
 from dspctl.errors import WriteFailed
 from dspctl.runtime.files import open_log
 from dspctl.trainer.ppo.rollout import Rollout
-from dspctl.trainer.sparsity import sparsities
 from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.sparsity import sparsities
 
 _GROUPS = {
     "episode_return": "episode",

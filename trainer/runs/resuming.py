@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from dspctl.errors import ConfigProblem, TrainingDiverged
-from dspctl.trainer.runs.checkpoint import RunFolder
-from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
+from dspctl.trainer.pruning import method_named
+from dspctl.trainer.runs.checkpoint import RunFolder
 from dspctl.trainer.runs.provenance import differences
 from dspctl.trainer.runs.records import MOST, as_line
-from dspctl.trainer.pruning import method_named
 from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.settings.config import TrainConfig
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +112,7 @@ def deliver_last_good(
     )
 
 
-def return_to_checkpoint(
-    folder: RunFolder, task: Task, status: str, **entries: Any
-) -> TrainState:
+def return_to_checkpoint(folder: RunFolder, task: Task, status: str, **entries: Any) -> TrainState:
     """Make the run what it was at its last checkpoint: the policy, where training had begun by
     then, and ``run.json`` with *status* and *entries*; returns that checkpoint."""
     state = folder.load_state(task)

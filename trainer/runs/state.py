@@ -7,15 +7,15 @@ import numpy as np
 
 import dspctl
 from dspctl.runtime import Layer, Normalizer, Policy
-from dspctl.trainer.ppo.adam import Adam
-from dspctl.trainer.runs.carry import Carry
-from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
+from dspctl.trainer.ppo.adam import Adam
 from dspctl.trainer.ppo.heads import Head, head_of
 from dspctl.trainer.ppo.learner import Learner
 from dspctl.trainer.ppo.network import Layout, Network
 from dspctl.trainer.ppo.normalize import ReturnScaler, RunningMoments
 from dspctl.trainer.pruning import Pruner, method_named
+from dspctl.trainer.runs.carry import Carry
+from dspctl.trainer.settings.config import TrainConfig
 
 OBSERVATION_CLIP = 10.0
 LARGEST_TRAINING_SEED = 1_000_000_000

@@ -5,15 +5,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dspctl.trainer.runs.carry import PARTS, Carry
-from dspctl.trainer.runs.carry_checks import check_carry
-from dspctl.trainer.runs.checkpoint_file import Parts
-from dspctl.trainer.settings.config import TrainConfig
 from dspctl.trainer.environments import Task
 from dspctl.trainer.ppo.learner import Learner
 from dspctl.trainer.ppo.network import Layout, Network
+from dspctl.trainer.runs.carry import PARTS, Carry
+from dspctl.trainer.runs.carry_checks import check_carry
+from dspctl.trainer.runs.checkpoint_file import Parts
 from dspctl.trainer.runs.reading import fitting, kept_units, refuse_unknown
 from dspctl.trainer.runs.state import TrainState
+from dspctl.trainer.settings.config import TrainConfig
 
 
 def pack(state: TrainState) -> Parts:

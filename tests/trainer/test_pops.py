@@ -92,7 +92,9 @@ def test_the_sparsest_that_meets_the_objective_is_delivered(
 ) -> None:
     earned = {2: (90.0, 90.0), 4: (80.0, 60.0), 6: (75.0, 71.0), 8: (30.0, 99.0)}
 
-    def played(policy: Policy, task: object, config: object, episodes: int) -> np.ndarray:
+    def played(
+        policy: Policy, task: object, config: object, episodes: int, **_: object
+    ) -> np.ndarray:
         return np.full(episodes, earned[policy.lineage["steps"]][episodes > 16])
 
     monkeypatch.setattr("dspctl.trainer.selection.play_once", played)

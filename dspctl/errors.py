@@ -188,6 +188,14 @@ class PolicyProblem(DspctlError):
 class PolicyNotFound(PolicyProblem):
     """There is no policy at this path."""
 
+    @classmethod
+    def unreadable(cls, path: object, error: OSError) -> "PolicyNotFound":
+        """Of a path that may not be looked at, is too long, or leads in circles."""
+        return cls(
+            f"{path} cannot be read ({error.strerror or error}): check its permissions, or give "
+            "another path"
+        )
+
 
 class PolicyTruncated(PolicyProblem):
     """The file is not a whole safetensors file."""

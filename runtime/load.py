@@ -53,10 +53,7 @@ def load(path: str | PathLike[str], backend: str = "auto", *, trust: Trust | Non
     try:
         is_file = where.is_file() or (where.suffix == SUFFIX and not where.is_dir())
     except OSError as error:
-        raise errors.PolicyNotFound(
-            f"{where} cannot be read ({error.strerror or error}): check its permissions, or give "
-            "another path"
-        ) from error
+        raise errors.PolicyNotFound.unreadable(where, error) from error
     if is_file:
         if backend not in ("auto", "numpy"):
             raise errors.BackendUnavailable(

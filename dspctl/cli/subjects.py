@@ -49,10 +49,7 @@ def kind_of(path: Path) -> Kind:
     try:
         return _kind_of(path)
     except OSError as error:
-        raise PolicyNotFound(
-            f"{path} cannot be read ({error.strerror or error}): check its permissions, or give "
-            "another path"
-        ) from error
+        raise PolicyNotFound.unreadable(path, error) from error
 
 
 def _kind_of(path: Path) -> Kind:

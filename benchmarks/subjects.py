@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dspctl.benchmarks.record.result import Skipped, Subject
-from dspctl.errors import ConfigProblem, ObservationShape
+from dspctl.errors import ConfigProblem, ObservationShape, PolicyNotFound
 from dspctl.runtime import Policy, load_policy
 from dspctl.runtime.bundle import ONNX, POLICY, open_bundle
 from dspctl.runtime.files import sha256_of
@@ -116,7 +116,11 @@ def _random_observations(
 
 
 def _open(label: str, path: Path) -> Opened:
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        raise PolicyNotFound.unreadable(path, error) from error
+    if folder:
         bundle = open_bundle(path)
         listed = bundle.manifest.files
         return Opened(

@@ -147,7 +147,7 @@ class RunProblem(DspctlError):
 
 
 class RunNotFound(RunProblem):
-    """The folder does not exist or is empty."""
+    """The folder does not exist, or holds no run."""
 
 
 class RunIncomplete(RunProblem):

@@ -34,6 +34,14 @@ _SYSTEM_HEADERS = re.compile(
     "arm_[a-z0-9_]+|[a-z0-9]+intrin"
 )
 
+# Libraries that linkers add by themselves, or that programs for boards ask for: with the bundle's
+# folder on its path, a linker would take libNAME.a for them.
+_SYSTEM_LIBRARIES = re.compile(
+    "anl|asan|atomic|bsd|c|c_nano|compiler_rt|crypt|dl|g|g_nano|gcc|gcc_eh|gcc_s|gloss|gomp|itm|"
+    "lsan|m|mvec|nosys|nsl|omp|pthread|quadmath|rdimon|resolv|rt|semihost|ssp|supc|thread_db|tsan|"
+    "ubsan|unwind|util"
+)
+
 _GENERATED_HEADERS = frozenset({"golden", "policy_bindings"})
 
 
@@ -50,6 +58,7 @@ def is_reserved(name: str) -> bool:
     return (
         _RESERVED.fullmatch(name) is not None
         or _SYSTEM_HEADERS.fullmatch(name) is not None
+        or _SYSTEM_LIBRARIES.fullmatch(name) is not None
         or name in _own_headers()
     )
 
@@ -70,7 +79,7 @@ def check_identifier(name: str) -> str:
 
     Raises:
         InvalidName: not ``[a-z][a-z0-9_]*``, longer than `LONGEST`, or reserved: a keyword, or a
-            header that NAME.h would hide.
+            header or library that NAME.h or libNAME.a would be taken for.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or len(name) > LONGEST:
         raise InvalidName(
@@ -79,8 +88,8 @@ def check_identifier(name: str) -> str:
         )
     if is_reserved(name):
         raise InvalidName(
-            f"{name!r} cannot prefix C functions: it is a keyword, or the name of a header or a "
-            f"target that builds need; use another one, such as {name}_policy"
+            f"{name!r} cannot prefix C functions: it is a keyword, or the name of a header, a "
+            f"library or a target that builds need; use another one, such as {name}_policy"
         )
     return name
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from dspctl import errors, trainer
+from dspctl.benchmarks.subjects import open_subjects
 from dspctl.cli.app import EXIT_ERROR
 from dspctl.runtime import load
 from dspctl.runtime.trust.keys import public_keys
@@ -188,6 +189,8 @@ def test_a_path_that_no_system_call_takes(call: Call, policy: Path, tmp_path: Pa
         public_keys([path])
     with pytest.raises(errors.PolicyNotFound, match="File name too long"):
         load(path)
+    with pytest.raises(errors.PolicyNotFound, match="File name too long"):
+        open_subjects({"policy": path})
     assert list(tmp_path.iterdir()) == []
     out = tmp_path / ("y" * 250)  # and the temporary folder beside it does not
     done = call("export", policy, "--target", "onnx", "-o", out, "--no-gate")

@@ -196,6 +196,10 @@ def test_bad_folders(tmp_path: Path, run: Path) -> None:
         train(tiny(), run)
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").write_text("meow")
+    with pytest.raises(RunNotFound, match="name the folder of a run"):
+        load_run(tmp_path / "photos")
+    with pytest.raises(OutputExists, match="choose another"):  # no offer to resume or replace it
+        train(tiny(), tmp_path / "photos")
     with pytest.raises(OutputExists, match="not a run"):
         train(tiny(), tmp_path / "photos", force=True)
     assert (tmp_path / "photos" / "cat.png").read_text() == "meow"

@@ -111,7 +111,7 @@ def load_run(path: Path) -> Run:
     """Open a run folder.
 
     Raises:
-        RunNotFound: there is no folder, or it is empty.
+        RunNotFound: there is no folder, or no run in it.
         RunIncomplete: a file is missing or cut off.
         RunVersion: written by another version of the format.
     """
@@ -124,6 +124,11 @@ def load_run(path: Path) -> Run:
     if empty:
         raise RunNotFound(
             f"there is no run at {path}: start one with  dspctl train ENVIRONMENT -o {path}"
+        )
+    if not any(os.path.lexists(path / name) for name in ("config.json", "run.json")):
+        raise RunNotFound(
+            f"{path} holds something else than a run: name the folder of a run, as "
+            "dspctl train -o FOLDER makes it"
         )
     config, info = read_json(path / "config.json"), read_json(path / "run.json")
     for name, content in (("config.json", config), ("run.json", info)):

@@ -43,8 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
         content = value_from_json(read_bytes(path, _JSON_BYTES, links=False), path.name)
     except FileNotFoundError as error:
         raise RunIncomplete(
-            f"{path} is missing: this is no run, or it was cut off before it began; "
-            "train again with --force"
+            f"{path} is missing, the run was cut off before it began: train again with --force"
         ) from error
     except (OSError, ValueError) as error:
         raise RunIncomplete(

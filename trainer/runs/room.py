@@ -20,12 +20,12 @@ def check_room(path: Path, *, force: bool) -> None:
         refused = bool(held) and not (held == {"run.json"} and _never_began(path))
     else:
         held, refused = set(), path.exists()
+    if refused and not held & {"config.json", "run.json"}:
+        raise OutputExists(f"{path} is not a run, so it is not replaced: choose another")
     if refused and not force:
         raise OutputExists(
             f"{path} exists: go on with  dspctl train --resume {path}  or replace it with --force"
         )
-    if refused and not held & {"config.json", "run.json"}:
-        raise OutputExists(f"{path} is not a run, so it is not replaced: choose another")
 
 
 def make_room(path: Path, *, force: bool) -> None:

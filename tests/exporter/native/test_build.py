@@ -167,6 +167,15 @@ def test_no_name_hides_a_header_that_a_build_reads(case: CaseOf, tmp_path: Path)
     assert [stem for stem in sorted(nameable) if not is_reserved(stem)] == []
 
 
+def test_no_name_hides_a_library_that_is_linked(tmp_path: Path) -> None:
+    """gcc says what its linker would be called with, the libraries that it adds among it."""
+    needs("gcc")
+    linking = run("gcc", "-###", "-pthread", "unit.o", "-lm", "-ldl", folder=tmp_path).stderr
+    libraries = set(re.findall(r'(?<=[ "])-l([a-z][a-z0-9_]*)\b', linking))
+    assert {"c", "gcc", "m", "dl"} <= libraries
+    assert [library for library in sorted(libraries) if not is_reserved(library)] == []
+
+
 def test_no_compiler(case: CaseOf, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     (target,) = resolve_targets(["cpu"])

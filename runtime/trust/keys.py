@@ -217,15 +217,20 @@ def _unreadable(path: Path, error: OSError) -> KeyNotFound:
 def _read(path: Path, *, private: bool = False, limit_bytes: int = _LARGEST_BYTES) -> bytes:
     try:
         with open_plain(path) as file:
-            held = os.fstat(file.fileno())  # of what is read, not of what has the name now
-            if private and held.st_mode & 0o077:
-                raise KeyExposed(
-                    f"others can read {path} (mode {held.st_mode & 0o777:04o}): run  "
-                    f"chmod 600 {path}  and think of whether somebody has"
-                )
+            mode = os.fstat(file.fileno()).st_mode  # of what is read, not of what has the name now
             data = file.read(limit_bytes + 1)
     except OSError as error:
         raise _unreadable(path, error) from error
+    if private and b"PUBLIC KEY" in data and b"PRIVATE KEY" not in data:
+        raise KeyFormat(
+            f"{path} is a public key, with which signatures are checked: give the private one, the "
+            f"{PRIVATE_SUFFIX} file that  dspctl keygen  wrote"
+        )
+    if private and mode & 0o077:
+        raise KeyExposed(
+            f"others can read {path} (mode {mode & 0o777:04o}): run  chmod 600 {path}  and think "
+            "of whether somebody has"
+        )
     if len(data) > limit_bytes:
         raise KeyFormat(f"{path} is too large to be what it should be: check the path")
     return data

@@ -155,8 +155,12 @@ def test_what_is_no_key_and_what_is_no_bundle(
 ) -> None:
     public = key.with_suffix(".pem")
     assert_sentence(call("sign", bundle, "--key", tmp_path / "gone"), "gone cannot be read")
-    public.chmod(0o600)
-    assert_sentence(call("sign", bundle, "--key", public), "no private Ed25519 key", "keygen")
+    for mode in (0o644, 0o600):
+        public.chmod(mode)
+        assert_sentence(call("sign", bundle, "--key", public), "is a public key", ".key file")
+    other = tmp_path / "other.key"
+    other.touch(mode=0o600)
+    assert_sentence(call("sign", bundle, "--key", other), "no private Ed25519 key", "keygen")
     done = call("verify", bundle, "--public-key", key.with_suffix(".key"))
     assert_sentence(done, "is a private key", "revoke it")
     done = call("sign", tmp_path, "--key", key.with_suffix(".key"))

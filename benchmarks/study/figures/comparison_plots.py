@@ -13,7 +13,15 @@ from dspctl.benchmarks.study.figures.aggregate import (
     scores,
 )
 from dspctl.benchmarks.study.figures.collection import BASE, REFERENCE, Collection, Group
-from dspctl.benchmarks.study.figures.looks import band, legend, look, panels, place_legend
+from dspctl.benchmarks.study.figures.looks import (
+    FLOOR,
+    band,
+    cut_below,
+    legend,
+    look,
+    panels,
+    place_legend,
+)
 from dspctl.benchmarks.study.figures.statistics import performance_profile
 
 if TYPE_CHECKING:
@@ -125,16 +133,16 @@ def frontier_figure(collection: Collection) -> "Figure | None":
     with styled():
         figure, axes = panels(len(found))
         for one, (environment, groups) in zip(axes, found.items(), strict=True):
-            for group in groups:
-                _draw_point(one, collection, group)
+            drawn = [place for group in groups for place in _draw_point(one, collection, group)]
             one.axhline(1, color=MUTED, lw=0.9, ls=(0, (1, 2)), zorder=1)
             one.set(xscale="log", title=environment, xlabel="weights left (%)")
             one.set_ylabel("normalised return")
             low, high = one.get_ylim()
             one.set_ylim(min(0.0, low), max(1.05, high))  # no marker at 1 is cut
+            cut_below(one, FLOOR, drawn, lambda score: f"{score:.1f}")
             one.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        drawn = {group.method for groups in found.values() for group in groups}
-        names = [method for method in collection.methods if method in drawn]
+        shown = {group.method for groups in found.values() for group in groups}
+        names = [method for method in collection.methods if method in shown]
         place_legend(
             figure,
             [
@@ -161,10 +169,13 @@ def _drawn(collection: Collection, environment: str) -> list[Group]:
     return found
 
 
-def _draw_point(axes: "Axes", collection: Collection, group: Group) -> None:
+def _draw_point(
+    axes: "Axes", collection: Collection, group: Group
+) -> list[tuple[float, float, str]]:
+    """Draw a group where it has a normalised return; returns its marker's place and method."""
     runs = collection.normalised(group)
     if runs is None:
-        return
+        return []
     style = look(group.method)
     stored = 100 * group.weights_left
     nonzero = 100 * float(
@@ -177,3 +188,4 @@ def _draw_point(axes: "Axes", collection: Collection, group: Group) -> None:
         axes.plot(nonzero, score, color=style.color, marker=style.marker, markersize=6, mfc="white")
     if len(runs) > 1:
         axes.vlines(stored, runs.min(), runs.max(), color=style.color, lw=1, alpha=0.6)
+    return [(stored, score, group.method)]

@@ -39,11 +39,13 @@ PICTURES: Mapping[str, tuple[str, Missing]] = {
     ),
     "frontier": (
         "Normalised return against weights left, every method and sparsity; bars from the lowest "
-        "to the highest seed, hollow markers at the weights that are not 0",
+        "to the highest seed, hollow markers at the weights that are not 0; what lies far below "
+        "a random policy is written at the edge",
         lambda found: NOTHING if not found.groups else _few(found),
     ),
     "sweep": (
-        "Mean return against sparsity, with 95% intervals; small dots are seeds",
+        "Mean return against sparsity, with 95% intervals; small dots are seeds; what lies far "
+        "below a random policy is written at the edge",
         lambda found: NO_SWEEP,
     ),
     "ablations": (

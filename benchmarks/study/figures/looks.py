@@ -1,6 +1,6 @@
 """How methods look: the same colour, line and marker in every picture of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ from dspctl.benchmarks.plots.style import (
     INK,
     MUTED,
     ORANGE,
+    PAPER,
     PURPLE,
     SKY,
     VERMILION,
@@ -21,6 +22,9 @@ from dspctl.benchmarks.study.figures.statistics import FloatArray
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+FLOOR = -0.5
+"""The lowest normalised return that panels show, see `cut_below`."""
 
 _COLUMNS = 3
 
@@ -81,6 +85,43 @@ def band(
 ) -> None:
     """A shaded interval; with *step*, of values that hold until the next."""
     axes.fill_between(x, low, high, color=color, alpha=alpha, lw=0, step=step)
+
+
+def cut_below(
+    axes: "Axes",
+    floor: float,
+    points: Sequence[tuple[float, float, str]],
+    text: Callable[[float], str],
+) -> None:
+    """End a panel at *floor* where something lies below it, and write there what is not seen.
+
+    Returns have no lower bound in some tasks: one network that fails would flatten all others.
+
+    Args:
+        axes: with everything drawn.
+        floor: in the panel's unit.
+        points: place, height and method of each marker.
+        text: what a height is called.
+    """
+    if axes.get_ylim()[0] >= floor:
+        return
+    top = float(axes.dataLim.y1)
+    axes.set_ylim(floor, top + 0.08 * (top - floor))
+    left, right = axes.transData.inverted().transform(axes.bbox.corners())[[0, 2], 0]
+    for x, y, method in points:
+        if y < floor:
+            color = look(method).color
+            axes.plot(x, floor, marker=7, color=color, markersize=7, ls="none", clip_on=False)
+            inwards = 1 if x - left < right - x else -1
+            axes.annotate(
+                text(y).replace("-", "−"),
+                (x, floor),
+                (7 * inwards, 4),
+                textcoords="offset points",
+                ha="left" if inwards > 0 else "right",
+                color=color,
+                bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 0.5},
+            )
 
 
 def legend(figure: "Figure", names: Sequence[str]) -> None:

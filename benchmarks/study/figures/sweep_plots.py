@@ -6,7 +6,7 @@ import numpy as np
 
 from dspctl.benchmarks.plots.style import FAINT, INK, MUTED, PAPER, new_figure, styled
 from dspctl.benchmarks.study.figures.collection import BASE, Collection, Group
-from dspctl.benchmarks.study.figures.looks import look, panels, place_legend
+from dspctl.benchmarks.study.figures.looks import FLOOR, cut_below, look, panels, place_legend
 from dspctl.benchmarks.study.figures.statistics import mean, stratified_interval
 from dspctl.benchmarks.study.figures.sweep_tables import sweep, swept, swept_environments
 from dspctl.benchmarks.study.figures.wording import number, percent
@@ -33,9 +33,13 @@ def sweep_figure(collection: Collection) -> "Figure | None":
             _draw_levels(one, collection, environment)
             levels = {level for each in methods for level in _levels(collection, environment, each)}
             one.set_xticks(sorted(levels), [f"{level:g}" for level in sorted(levels)])
+            drawn: list[tuple[float, float, str]] = []
             for index, method in enumerate(methods):
                 shift = _APART * (index - (len(methods) - 1) / 2)
-                _draw_sweep(one, sweep(collection, environment, method), method, shift)
+                drawn += _draw_sweep(one, sweep(collection, environment, method), method, shift)
+            scale = collection.scale(environment)
+            if scale is not None:
+                cut_below(one, scale[0] + FLOOR * (scale[1] - scale[0]), drawn, number)
             one.set(title=environment, xlabel="hidden units removed (%)", ylabel="mean return")
             one.margins(x=0.05)
         handles = [
@@ -89,7 +93,10 @@ def _draw_levels(axes: "Axes", collection: Collection, environment: str) -> None
         axes.axhline(zero, color=MUTED, ls=(0, (1, 2)), lw=1.2, zorder=1)
 
 
-def _draw_sweep(axes: "Axes", groups: list[Group], method: str, shift: float) -> None:
+def _draw_sweep(
+    axes: "Axes", groups: list[Group], method: str, shift: float
+) -> list[tuple[float, float, str]]:
+    """Draw a method's line; returns place, height and method of its markers."""
     style = look(method)
     places = np.array([100 * (group.sparsity or 0.0) for group in groups]) + shift
     found = [stratified_interval([group.means], mean) for group in groups]
@@ -107,6 +114,7 @@ def _draw_sweep(axes: "Axes", groups: list[Group], method: str, shift: float) ->
         )
         if interval is not None:
             axes.vlines(place, interval.low, interval.high, color=style.color, lw=1.2)
+    return [(float(at), one, method) for at, (one, _) in zip(places, found, strict=True)]
 
 
 def _grids(collection: Collection, method: str) -> dict[str, list[Group]]:

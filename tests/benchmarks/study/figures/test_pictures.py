@@ -13,7 +13,7 @@ from dspctl.benchmarks.study.figures.comparison_plots import (
     improvement_figure,
     profiles_figure,
 )
-from dspctl.benchmarks.study.figures.looks import look
+from dspctl.benchmarks.study.figures.looks import cut_below, look
 from dspctl.benchmarks.study.figures.sweep_plots import lambda_figure, lambda_methods, sweep_figure
 from dspctl.benchmarks.study.figures.training_plots import (
     learning_figure,
@@ -185,6 +185,20 @@ def test_frontier_places_every_group(found: Collection) -> None:
     # 9-9 stores 135 of 17152 weights; 1-1 stores 7, of which 4 are not 0.
     assert any(place == pytest.approx(100 * 135 / 17_152) for place in places)
     assert places[0] == pytest.approx(100 * 4 / 17_152)
+
+
+def test_one_that_fails_does_not_flatten_the_others() -> None:
+    """A panel ends below a random policy's return, and says there what earns less."""
+    from matplotlib.figure import Figure
+
+    for lowest in (-900.0, -90.0):
+        axes = Figure().subplots()
+        axes.plot([80, 99], [100.0, lowest])
+        cut_below(axes, -100.0, [(80, 100.0, "dsp"), (99, lowest, "dsp")], lambda one: f"{one:g}")
+        below = lowest < -100
+        assert [one.get_text() for one in axes.texts] == (["−900"] if below else [])
+        low, high = axes.get_ylim()
+        assert (low, high) == pytest.approx((-100, 116) if below else (-99.5, 109.5))
 
 
 def test_nothing_stored_nothing_drawn() -> None:

@@ -87,9 +87,7 @@ def load_policy(path: Path, *, links: bool = True) -> Policy:
             )
         data = read_bytes(path, _FILE_LIMIT_BYTES, links=links)
     except OSError as error:
-        raise errors.PolicyNotFound(
-            f"{path} cannot be read ({error.strerror or error}): check its permissions"
-        ) from error
+        raise errors.PolicyNotFound.unreadable(path, error) from error
     except ValueError as error:
         raise errors.PolicyFormat(
             f"{path} is larger than any policy: give the path of a policy file"

@@ -58,12 +58,15 @@ _SAME_AS = {
 
 # A student knows the task from its teacher, and needs less exploration.
 _STUDENT: dict[str, Any] = {"learning_rate_schedule": "hold-linear", "initial_log_std": -1.0}
-_STEPS = {"dsp-kd": 0.55, "kd-small": 0.55}
+_STEPS = {"dsp-kd": 0.55}
 """Share of an unpruned policy's steps that a method takes, where it is not all of them."""
 
 _CONTINUOUS_STEPS = {"pops": 3.0}
 """The same where actions are continuous. PoPS divides its steps among ten stages, of which it does
 two to four; a tenth of an unpruned run is too short for one of them there."""
+
+_STEPS_OF = {"kd-small": "dsp-kd"}
+"""A control has the steps of what it is compared with."""
 
 # It starts from nothing: imitation is quick, and what is left out of a small network by it has to
 # come from rewards.
@@ -98,9 +101,6 @@ _TASK_SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     # More steps earn nothing here, and trials and imitation take what these leave of 0.7 of an
     # unpruned run's time.
     ("LunarLander-v3", "dsp-kd"): {"steps": 450_000},
-    # A control has the steps of what it is compared with.
-    ("Walker2d-v5", "kd-small"): {"steps": 1_200_000},
-    ("LunarLander-v3", "kd-small"): {"steps": 450_000},
 }
 
 
@@ -118,8 +118,14 @@ def recipe(environment: str, **overrides: Any) -> TrainConfig:
     task = describe(environment)
     known = _SAME_AS.get(environment, environment)
     base = RECIPES.get(known, _DISCRETE if task.discrete else _CONTINUOUS)
-    shares = _STEPS if task.discrete else {**_STEPS, **_CONTINUOUS_STEPS}
-    base = {**base, "steps": round(shares.get(method, 1.0) * base["steps"])}
     special = _TASK_SETTINGS.get((known, method), {})
-    settings = {**base, **_METHOD_SETTINGS.get(method, {}), **special, **given}
+    steps = _steps(known, _STEPS_OF.get(method, method), base["steps"], discrete=task.discrete)
+    settings = {**base, **_METHOD_SETTINGS.get(method, {}), **special, "steps": steps, **given}
     return TrainConfig.from_json({"environment": environment, **settings})
+
+
+def _steps(known: str, method: str, unpruned: int, *, discrete: bool) -> int:
+    """Environment steps of *method*: those of the task, else its share of *unpruned*."""
+    shares = _STEPS if discrete else {**_STEPS, **_CONTINUOUS_STEPS}
+    own = _TASK_SETTINGS.get((known, method), {})
+    return int(own.get("steps", round(shares.get(method, 1.0) * unpruned)))
